@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from engines.errors import CacheUnwritable
 
 CACHE_VARIABLE = "LFR_CACHE"
+MODELS = "models"
 INSTALLED = Path("/var/cache/lfr")
 """The service's own cache, on a device that was installed as systemd/README.md says."""
 
@@ -31,8 +33,20 @@ def cache_dir() -> Path:
 
 
 def models_dir() -> Path:
-    """Prepared ONNX files and their manifest."""
-    return cache_dir() / "models"
+    """Prepared ONNX files and their manifest: those that this program's release brought, else the cache's.
+
+    A release in a slot of its own may bring models (`lfr flash release`), so that program and models change together.
+    Where custom models were added to the cache, all models are the cache's.
+    """
+    brought = Path(sys.prefix).resolve() / MODELS
+    if (brought / "manifest.json").is_file() and not any((own_models_dir() / "cards").glob("*.yaml")):
+        return brought
+    return own_models_dir()
+
+
+def own_models_dir() -> Path:
+    """The cache's models: those that were prepared or added on this machine, or came with its kit."""
+    return cache_dir() / MODELS
 
 
 def plans_dir() -> Path:

@@ -15,7 +15,7 @@ from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.broker.mosquitto import RunningBroker, start_broker
 from tools.hub.storage.folder import HubFolder
 
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 BASE = "lfr/v1/demo"
 
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engines.places import models_dir
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from tools.dev.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parent
+
+# Laws: no example has a deadline of its own, and a busy machine is no reason to fail. Every run tries the same
+# examples; `pytest --hypothesis-profile=explore` tries others.
+for _name, _same in (("gate", True), ("explore", False)):
+    settings.register_profile(
+        _name, deadline=None, derandomize=_same, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+settings.load_profile("gate")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -132,18 +141,39 @@ def own_recogniser(
     cache_beside: Callable[[Path], Path], own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModelCard:
     """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
+    cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
+    made.mkdir()
+    written, file = own_models.recogniser(made)
+    return _added(written, file, cache, monkeypatch)
+
+
+@pytest.fixture
+def screening_recogniser(
+    cache_beside: Callable[[Path], Path], own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModelCard:
+    """Likewise "unit-length", SFace's network under another hash: as a pair's screen it tells people apart.
+
+    It takes some seconds; for what needs no faces told apart, `own_recogniser` is a screen, too.
+    """
+    from engines.cards.model_card import RECOGNISER_DEFAULT
+
+    cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
+    made.mkdir()
+    written, file = own_models.normalising(made, cache / "models" / f"{RECOGNISER_DEFAULT}.onnx")
+    return _added(written, file, cache, monkeypatch)
+
+
+def _added(written: Path, file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCard:
+    """The card of a model that is added to a cache, which becomes the test's."""
     from engines.cards.catalogue import card
     from engines.places import CACHE_VARIABLE
     from engines.prepare.custom_models import add
     from engines.prepare.prepare import prepare
 
-    cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
-    made.mkdir()
-    written, file = own_models.recogniser(made)
-    add(written, file, cache / "models")
-    prepare(card("tiny", cache / "models"), file, cache / "models")
+    name = add(written, file, cache / "models").name
+    prepare(card(name, cache / "models"), file, cache / "models")
     monkeypatch.setenv(CACHE_VARIABLE, str(cache))
-    return card("tiny")
+    return card(name)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 from engines.cards.model_card import ModelCard
@@ -51,7 +53,7 @@ class _OfDevice:
         from device.config.loader import load_config
         from device.recognition.plans_needed import needed_plans
 
-        return needed_plans(load_config(config))
+        return replace(needed_plans(load_config(config)), release=metadata.version("lfr-edge"))
 
     def report(self, text: str, within_s: float) -> None:
         from device.edges.service.systemd import service_manager

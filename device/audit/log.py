@@ -33,8 +33,8 @@ from device.errors import BadData, Unavailable, reason_of
 FOLDER = "audit"
 FILE = "audit.jsonl"
 HEAD_FILE = "head.json"
-PART_BYTES = 8_000_000  # some three weeks of a device that runs day and night
-PARTS = 12
+PART_BYTES = 8_000_000  # a day of somebody in every ten seconds, day and night; a week of nobody
+PARTS = 32  # the ceiling of retention, in such days: 256 MB
 TAIL_BYTES = 65_536  # a row is under 1 kB
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from device.config.model import DeviceConfig
     from device.domain.time import WallTime
     from device.ports.clock import Clock
+    from device.sync.client import Client
 
 
 def register(commands: Subparsers) -> None:
@@ -32,12 +33,17 @@ def run_recover(args: argparse.Namespace) -> int:
     """Print the plan, then carry it out. Refused (77) while the clock is not synchronised or the hub disproves it."""
     from device.config.loader import load_config
     from device.edges.clock.system import SystemClock
+    from device.supervisor.main import repository_of
 
-    return recover(load_config(args.config), SystemClock(), dry_run=args.dry_run)
+    config, clock = load_config(args.config), SystemClock()
+    return recover(config, clock, repository_of(config, clock), dry_run=args.dry_run)
 
 
-def recover(config: DeviceConfig, clock: Clock, *, dry_run: bool) -> int:
-    """`run_recover` over a configuration and a clock. Raises RefusedByCondition; Unavailable while the device runs."""
+def recover(config: DeviceConfig, clock: Clock, repository: Client, *, dry_run: bool) -> int:
+    """`run_recover` over a configuration, a clock and the hub's repository.
+
+    Raises RefusedByCondition; Unavailable while the device runs.
+    """
     from device.domain.time import rfc3339
     from device.errors import RefusedByCondition
     from device.supervisor.deployment.clock_recovery import ClockRecovery
@@ -50,7 +56,7 @@ def recover(config: DeviceConfig, clock: Clock, *, dry_run: bool) -> int:
         if not clock.synchronised():
             raise RefusedByCondition(CLOCK.value, "the clock is not synchronised; start the time service and wait")
         recovery = ClockRecovery(config.state_dir, config.state_dir / OUTBOX, now)
-        recovery.require_plausible()
+        recovery.require_plausible(repository.hub_signed_after)
         ahead = recovery.ahead()
         for kept in ahead:
             print(f"{kept.place}: keeps {rfc3339(kept.at)}; the clock shows {rfc3339(now)}", file=sys.stderr)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from device.update.updater import Updater
 
 LOCK = Path("/run/lfr-update.lock")
-SELF_TEST_WITHIN_S = 900
-SERVICE_USER = "lfr"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def register(commands: Subparsers) -> None:
@@ -49,6 +48,7 @@ def run_status(args: argparse.Namespace) -> int:
     """Slots, trial and failed releases; anybody may ask."""
     from device.update.record import read, trial
     from device.update.slots import COMMITTED, CURRENT, Slots
+    from device.update.verdict import TRIES_MOST
 
     slots, record, on_trial = Slots(TOP), read(UPDATES), trial(UPDATES)
     found: dict[str, Any] = {
@@ -57,6 +57,7 @@ def run_status(args: argparse.Namespace) -> int:
         "slots": slots.versions(),
         "trial": None if on_trial is None else on_trial.version,
         "refused": record.refused,
+        "tries": {one: f"{tried.count} of {TRIES_MOST}: {tried.reason}" for one, tried in record.tries.items()},
         "last": record.last,
     }
     if args.json:
@@ -69,6 +70,8 @@ def run_status(args: argparse.Namespace) -> int:
         print(f"on trial    {found['trial']}")
     for version, reason in record.refused.items():
         print(f"refused     {version}: {reason}")
+    for version, tries in found["tries"].items():
+        print(f"tried       {version}: {tries}")
     print(f"last        {record.last or 'no update yet'}")
     return 0
 
@@ -126,7 +129,7 @@ def run_self_test(args: argparse.Namespace) -> int:
 
     from device.config.loader import load_config
     from device.enrolment.model_sessions import ModelSessions
-    from device.errors import EngineUnavailable
+    from device.errors import BadData, Unavailable
 
     for module in ("device.supervisor.main", "device.worker.main", "device.eraser", "systemd.daemon"):
         importlib.import_module(module)
@@ -140,42 +143,14 @@ def run_self_test(args: argparse.Namespace) -> int:
         recogniser=vision.recogniser,
         screen=vision.screen,
     )
-    if problem := sessions.self_test():
-        raise EngineUnavailable(problem)
+    try:
+        problem = sessions.self_test()
+    except (OSError, MemoryError) as fault:  # 69: a full disk, memory, a GPU that resets may pass
+        raise Unavailable(str(fault) or type(fault).__name__) from fault
+    if problem:
+        raise BadData(problem)
     print("agrees")
     return 0
-
-
-def slot_self_test(slot: Path, config: Path) -> str:
-    """Why `self-test` of another slot fails, run as the service's user; empty when it passes."""
-    import pwd
-    import subprocess
-
-    who: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        try:
-            account = pwd.getpwnam(SERVICE_USER)
-        except KeyError:
-            return f"there is no user {SERVICE_USER} to run it as, and it is not run as root"
-        groups = os.getgrouplist(SERVICE_USER, account.pw_gid)
-        who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
-    command = [str(slot / "bin/python"), "-I", "-m", "device.cli.main", "update", "self-test", "--config", str(config)]
-    settings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LFR_CACHE": os.environ.get("LFR_CACHE", "/var/cache/lfr")}
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SELF_TEST_WITHIN_S,
-            check=False,
-            env=settings,
-            cwd="/",
-            **who,
-        )
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        return str(fault)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
 
 
 def _updater(args: argparse.Namespace) -> Updater:
@@ -189,6 +164,7 @@ def _updater(args: argparse.Namespace) -> Updater:
     from device.sync.root import trusted_root
     from device.update.gate import Gate
     from device.update.machine import this_machine
+    from device.update.slot_programs import InstalledPrograms
     from device.update.slots import Slots
     from device.update.updater import Updater
 
@@ -199,7 +175,8 @@ def _updater(args: argparse.Namespace) -> Updater:
         folder=UPDATES,
         machine=this_machine(),
         service=SystemctlService(),
-        self_test=lambda slot: slot_self_test(slot, args.config),
+        programs=InstalledPrograms(args.config),
+        boot=BOOT.read_text(encoding="ascii").strip(),
         root=lambda: trusted_root(load_config(args.config).trust.roots)[1],
         now=lambda: wall(datetime.now(timezone.utc)),
         gate=Gate() if args.healthy_s is None else Gate(healthy_s=args.healthy_s),

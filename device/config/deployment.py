@@ -5,7 +5,8 @@
 2. What a signed document must contain beyond its shape (zones, the list's payload, times and recognisers, the public
    notice in both languages) may be missing in a draft; `unsignable` names what is missing, and a device rejects it.
 3. `seriousness`, `authorising_rank`, `regulator_reference` and `alternative_route` may be missing: deployments that
-   were signed before these fields existed still load. An older device refuses one that has them: an unknown key.
+   were signed before these fields existed still load. An older device refuses one that has them: an unknown key. The
+   same holds for `watchlist.rehearsal`.
 4. The blue list (consenting volunteers) is no part of the watchlist: it counts in no size and moves no threshold.
 5. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
@@ -50,6 +51,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_years)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 Language = Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")]
+RehearsalName = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{0,30}", "1 to 31 small letters, digits or hyphens")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case hexadecimal digits")]
 
 
@@ -79,12 +81,20 @@ class Category(Section):
     threshold_offset: Annotated[Number, Field(ge=0, le=LARGEST_OFFSET)] = 0.0
 
 
+class RehearsalReference(Section):
+    """The kept list of consenting people that a test's or demonstration's list was made from, and its last moment."""
+
+    name: RehearsalName
+    until: Moment
+
+
 class WatchlistReference(Section):
     """Which sealed watchlist belongs to this deployment, and no other (R01).
 
     sha256       of the ciphertext that devices download
     payload      its target's name
     recognisers  SHA-256 of every recogniser that the list holds templates for
+    rehearsal    absent but for a copy of a list that may be used again; never in operational mode
     """
 
     id: Name
@@ -95,6 +105,7 @@ class WatchlistReference(Section):
     created_at: Moment | None = None
     expires: Moment | None = None
     recognisers: tuple[Sha256, ...] = ()
+    rehearsal: RehearsalReference | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> WatchlistReference:
@@ -193,6 +204,7 @@ class Deployment(DeploymentPlan):
             problems.append(
                 f"watchlist.subjects: {listed.subjects} is over max_watchlist_size {self.max_watchlist_size}"
             )
+        problems += rehearsal_problems(self, listed.rehearsal)
         volunteers = () if self.blue_list is None else self.blue_list.volunteers
         if self.mode is not Mode.OPERATIONAL and len(volunteers) > UNOFFICIAL_MOST:
             problems.append(
@@ -221,6 +233,18 @@ def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
     twice = {name for name in plan.devices if plan.devices.count(name) > 1}
     problems += [f"devices: {name} is named twice" for name in sorted(twice)]
     return tuple(problems)
+
+
+def rehearsal_problems(plan: DeploymentPlan, rehearsal: RehearsalReference | None) -> list[str]:
+    """Why a copy of a rehearsal list may not be used for this plan; none without one."""
+    if rehearsal is None:
+        return []
+    if plan.mode is Mode.OPERATIONAL:
+        return [f"watchlist.rehearsal: {rehearsal.name} is a rehearsal list; an operational deployment takes none"]
+    if wall(plan.window.end) > wall(rehearsal.until):
+        until = rehearsal.until.isoformat()
+        return [f"window.end: later than the end of rehearsal list {rehearsal.name}, {until}"]
+    return []
 
 
 def parse_signed(content: bytes, place: str) -> Deployment:

@@ -13,6 +13,7 @@ from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.recognition.volunteers import VolunteerSearch
 from device.vision.decision import Best
 from device.vision.observer import Observer
+from device.vision.pair import ScreenLists
 from device.vision.zone import Zone
 from device.watchlist.gallery import Gallery, fill
 
@@ -65,12 +66,13 @@ def pipeline_of(
     people  what is known of the gallery's entries, in its order; empty: nothing but their references
     zone    a polygon in 0..1 of the frame
     observer  for measuring; a device's worker passes none
-    volunteers  the blue list, searched beside the gallery at its threshold
+    volunteers  the blue list, searched beside the gallery at its threshold, and behind a pair's gate together with it
     """
+    behind_gate = gallery if volunteers is None else ScreenLists(gallery, volunteers)
     blue = None if volunteers is None else VolunteerSearch(Listed(volunteers), volunteers.refs, threshold)
     return Pipeline(
         Sight(
-            front_end=room.front_end(min_face_px, packed=packed, listed=gallery),
+            front_end=room.front_end(min_face_px, packed=packed, listed=behind_gate),
             gallery=Listed(gallery),
             entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
             threshold=threshold,

@@ -17,7 +17,7 @@ import numpy as np
 from device.domain.finding import Candidate, Counters, VolunteerFinding
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, MediaNs
-from device.recognition.detect_ahead import Stopwatch
+from device.recognition.detect_ahead import Pressed, Stopwatch, always
 from device.recognition.observation import Observation
 from device.recognition.rivals import RaisedPassages
 from device.recognition.volunteers import VolunteerSearch
@@ -100,6 +100,11 @@ class Pipeline:
         self.counters = Counters()
         self.times = Stopwatch()
 
+    def prepare(self, width: int, height: int) -> None:
+        """Open the engines for frames of this size before the first one comes, and run them once on a blank."""
+        self._sight.front_end.prepare(width, height)
+        self._wipe_runtimes()
+
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
         """Whether this frame is to be searched: some fifteen a second, and damaged ones only where no others come.
@@ -123,21 +128,23 @@ class Pipeline:
         return self._anybody
 
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def look(self, frame: Frame, pressed: bool = True) -> list[Face] | None:
+    def look(self, frame: Frame, pressed: Pressed = always) -> list[Face] | None:
         """All faces of a frame, in frame pixels; where nobody was and nothing has moved, there is nobody.
 
-        None where it is passed over (device/vision/cadence.py), never when `pressed`.
+        None where it is passed over (device/vision/cadence.py), never when `pressed`; asked only where that matters.
         """
-        since = time.perf_counter_ns()
         if self._cuts.cut(frame):
             self._cut_at.append(frame.index)
             self._cadence.restart()
         if not self._cadence.due(frame.at, pressed=pressed):
             return None
-        still = self._stillness.still(frame) and not self._anybody
+        since = time.perf_counter_ns()
+        still = not self._anybody and self._stillness.still(frame)
         faces = [] if still else self._sight.front_end.look(frame)
         self._cadence.seen(frame.at, faces)
         self._anybody = bool(faces)
+        if faces:
+            self._stillness.forget()
         if not still:
             self.times.lap("detect", since)
         return faces

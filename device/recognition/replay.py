@@ -25,7 +25,7 @@ from device.enrolment.template_cache import TemplateCache
 from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
-from device.recognition.detect_ahead import DetectAhead, frames_held
+from device.recognition.detect_ahead import DetectAhead, frames_ahead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
@@ -97,9 +97,9 @@ def replay(
     gallery = gallery_of(rows, synthetic=request.synthetic, screen_dim=screen_dim)
     point = _operating_point(request, evidence, listed, len(gallery))
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
-    at_first = source.info
-    ahead = not room.one_thread
-    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
+    at_first = _prepared(pipeline, source)
+    ahead = frames_ahead(one_thread=room.one_thread, pace="full")
+    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead), wanted=pipeline.due)
     looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
     ran = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     frames, seconds = feed.decoded, ran.seconds
@@ -150,6 +150,12 @@ def _operating_point(
     outside = f"; outside the evidence: {point.problem}" if point.problem and request.threshold is None else ""
     source = f"{point.source}{outside}" if request.threshold is None else "given on the command line"
     return replace(point, source=source)
+
+
+def _prepared(pipeline: Pipeline, source: RecordedSource) -> SourceInfo:
+    """Properties of the source; the engines for its frames are open now, before the time is taken."""
+    pipeline.prepare(source.info.width, source.info.height)
+    return source.info
 
 
 def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: SourceInfo) -> dict[str, Any]:

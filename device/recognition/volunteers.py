@@ -1,7 +1,10 @@
 """The blue list beside the watchlist: which volunteer a passage is, by the same rule and the same threshold.
 
 1. The search is a list of its own. It reads a passage that was weighed against the watchlist and changes nothing in it:
-   looks, scores, candidates and counts of the watchlist are the same with and without volunteers.
+   looks, scores, candidates and counts of the watchlist are the same with and without volunteers. Of a pair of
+   recognisers the gate opens for volunteers as it does for listed people (device/vision/pair.py), or they would be
+   passed over where a listed person is not: whom it opens for is looked at and weighed like anybody else, which the
+   evidence covers, because it counts strangers without a gate.
 2. The threshold is the watchlist's, which was chosen for the size of the watchlist alone. A category's offset is not
    added: a volunteer has no category.
 3. A passage that has an alert is no volunteer's any more; one that is a volunteer's can still become an alert.

@@ -5,21 +5,30 @@
    after the last one.
 2. What they detect goes into the view alone: nothing is compared or counted.
 3. Before a list is loaded they are stopped, and their processes are gone.
+4. A worker in front of a live camera shows nothing, and is stopped, unless it has the protections that an operational
+   deployment requires of a worker: no deployment states a mode here, and people pass.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from device.config.model import Camera, DeviceConfig
+from device.domain.conditions import ConditionName
+from device.logs import event
+from device.ports.audit import Audit
+from device.supervisor.conditions.predicates import MEMORY_LOCK
 from device.supervisor.conditions.snapshot import Snapshot
 from device.supervisor.deployment.active import camera_assignment, vision_assignment
 from device.supervisor.edges import Edges
 from device.supervisor.state_machine import State
 from device.supervisor.timing import Budget
-from device.supervisor.workers.supervisor import WorkerRun, WorkerSupervisor
-from device.wire.link import PROTOCOL, Commission, FromWorker, View, ViewPicture
+from device.supervisor.workers.supervisor import WorkerSupervisor
+from device.wire.link import PROTOCOL, Commission, FromWorker, Hello, View, ViewPicture
+
+_log = logging.getLogger(__name__)
 
 
 class Commissioning:
@@ -36,6 +45,7 @@ class Commissioning:
         applied: Callable[[Camera], Camera],
         budget: Budget,
         on_view: Callable[[str, bytes], None],
+        audit: Audit,
     ) -> None:
         self.wanted = False
         self._config = config
@@ -43,6 +53,8 @@ class Commissioning:
         self._applied = applied
         self._budget = budget
         self._on_view = on_view
+        self._audit = audit
+        self._protected: set[str] = set()
         self._workers: dict[str, WorkerSupervisor] = {}
         self._closing: asyncio.Task[None] | None = None
 
@@ -86,6 +98,7 @@ class Commissioning:
     def _start(self) -> None:
         if self._workers or self._closing is not None:
             return
+        self._protected.clear()
         self._workers = {camera.id: self._supervised(camera) for camera in self._config.cameras}
         for worker in self._workers.values():
             worker.set_wanted(True)
@@ -103,12 +116,26 @@ class Commissioning:
             assignment=commission,
             launcher=self._edges.launcher,
             clock=self._edges.clock,
-            on_message=lambda run, message: self._on_message(camera.id, run, message),
+            on_message=lambda _, message: self._on_message(camera, message),
             on_end=lambda _: None,
             budget=self._budget,
             recorded=not camera.live,
         )
 
-    def _on_message(self, camera: str, _: WorkerRun, message: FromWorker) -> None:
-        if isinstance(message, ViewPicture):
-            self._on_view(camera, message.sealed)
+    def _on_message(self, camera: Camera, message: FromWorker) -> None:
+        if isinstance(message, Hello):
+            self._check(camera, message)
+        elif isinstance(message, ViewPicture) and camera.id in self._protected:
+            self._on_view(camera.id, message.sealed)
+
+    def _check(self, camera: Camera, hello: Hello) -> None:
+        """Rule 4."""
+        missing = MEMORY_LOCK - {name for name, granted in hello.protections.items() if granted}
+        if not (camera.live and missing):
+            self._protected.add(camera.id)
+            return
+        self._protected.discard(camera.id)
+        names = ", ".join(sorted(missing))
+        event(_log, "commissioning.unprotected", level=logging.ERROR, camera=camera.id, missing=names)
+        self._audit.note("refused", "R02", camera=camera.id, condition=ConditionName.MEMORY_LOCKED.value)
+        self._workers[camera.id].set_wanted(False)

@@ -45,6 +45,7 @@ class HubRequests:
             applied=lambda camera: self.zones.applied(camera),
             budget=budget,
             on_view=self.view.picture,
+            audit=audit,
         )
         self.zones = Zones(
             config,

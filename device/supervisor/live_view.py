@@ -1,7 +1,7 @@
 """The live view: asked for by the hub's signed `view`, allowed by this device's configuration, off otherwise.
 
 1. It ends at the command's `expires_at`, at most VIEW_MOST_S ahead, with `end-view`, and with this program: nothing of
-   it is stored. Beginning and end are in the audit log with the officer.
+   it is stored. Beginning and end are in the audit log with the officer; a view that another one replaces has ended.
 2. Workers get the recipient once a second, and stop by themselves without it. This program holds ciphertext alone.
 3. A picture is published at most once or never: QoS 0, not retained, and not before recognition's own messages.
 """
@@ -59,6 +59,8 @@ class LiveView:
         if command.name == END_VIEW:
             self._end("ended", command.given_by)
             return
+        if self._command is not None:
+            self._note_end("replaced", self._command.given_by)
         self._command = command
         ahead_s = (moment(command.expires_at) - self._clock.wall()).total_seconds()
         self._until_ns = int(self._clock.monotonic()) + round(ahead_s * NS_PER_S)
@@ -99,4 +101,7 @@ class LiveView:
             return
         self._command = None
         self._show(None)
+        self._note_end(how, officer)
+
+    def _note_end(self, how: str, officer: str) -> None:
         self._audit.note("view", event=how, officer=officer, until=rfc3339(self._clock.wall()))

@@ -189,6 +189,11 @@ def _repository(config: DeviceConfig, clock: Clock, renewed: RenewedCertificates
     return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
 
 
+def repository_of(config: DeviceConfig, clock: Clock) -> Client:
+    """The hub's repository, for commands that run while the device does not."""
+    return _repository(config, clock, _renewed(config))
+
+
 def _sources(config: DeviceConfig, renewed: RenewedCertificates) -> list[Source]:
     """The hub's repository over TLS with the broker's certificates, and from a stick; with a connection of its own."""
     sources: list[Source] = []

@@ -80,8 +80,7 @@ HEALTH_S = 5.0  # liveness, sign and recognition: the hub shows what is older th
 STATS_S = 60.0  # kept in the outbox until delivered
 LIVE_STATS_S = 1.0  # for the hub's page: not kept, and only when a count has changed
 STATS_KEPT = timedelta(days=1)
-STATUS_LINE_S = 1.0  # the service manager's line, while the state's name stays
-STATUS_FILE_S = 1.0
+STATUS_S = 1.0  # the service manager's line and the status file, while the state's name stays
 VERIFIED_TIME_S = 60.0  # how often the verified time is stored, to spare the flash
 
 # ── live view (live_view.py) ──────────────────────────────────────────────────────────────────────────────────────────
@@ -105,7 +104,8 @@ STOPPED_S = 2.0  # for the notice `stopped` to reach the broker
 AUDIT_HEAD_S = 10.0  # a life that ends within this of its last head leaves that many seconds unsigned at most
 AUDIT_RETRY_S = 1.0
 AUDIT_CONDITION_QUIET_S = 10.0  # one row of a condition in this time, with the number of its failures
-AUDIT_COUNTS_S = 60.0
+AUDIT_COUNTS_S = 10.0  # passage counts that have changed: a kill loses so many seconds, and the settling
+AUDIT_COUNTS_SAME_S = 60.0  # those that have not
 AUDIT_COUNTS_SETTLE_S = 2.0  # a worker beats four times a second
 CONDITION_LOG_QUIET_S = 1.0
 

@@ -125,6 +125,27 @@ class Client:
                 problems.append(f"{source.name}: {fault}")
         raise Unavailable("; ".join(problems) or "neither trust.url nor trust.usb is configured")
 
+    def hub_signed_after(self) -> tuple[str, WallTime]:
+        """The mode, and the earliest time that the hub's clock had at its newest signature, for `lfr clock recover`.
+
+        It is fetched and verified now, and not kept. Raises Refused or Unavailable, as `sync`.
+        """
+        mode, root = trusted_root(self._roots)
+        store, problems = self._store(mode.value), []
+        for source in self._sources:
+            try:
+                metadata = store.stage() / "metadata"
+                Trusted(metadata, root, source, self._progress).refresh()
+                found = signed_after(metadata.parent)
+            except Unavailable as fault:
+                problems.append(f"{source.name}: {fault}")
+                continue
+            finally:
+                store.unstage()
+            if found is not None:
+                return mode.value, found
+        raise Unavailable("; ".join(problems) or "neither trust.url nor trust.usb is configured")
+
     def take(self, offer: Offer) -> None:
         """Record that this list belongs to this deployment, before it is opened. Raises Refused or Unavailable."""
         listed = offer.deployment.watchlist

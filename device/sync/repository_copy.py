@@ -97,6 +97,10 @@ class Store:
             raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return staging
 
+    def unstage(self) -> None:
+        """Discard a staged set that is not wanted."""
+        shutil.rmtree(self._memory / STAGING, ignore_errors=True)
+
     def incoming(self) -> Path:
         """Where a payload is downloaded to, on the disk."""
         try:

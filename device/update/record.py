@@ -25,6 +25,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A release between swap and commit. boots: how often the updater has begun to watch it.
 
     verdict  "" while it is watched; then what is carried out, also after a power cut
+    passing  of a bad one: this machine may be the cause (verdict.py)
     """
 
     version: str
@@ -32,12 +33,25 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     boots: int = 0
     verdict: Literal["", "good", "bad"] = ""
     reason: str = ""
+    passing: bool = False
+
+
+class Tries(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a version was begun here, and what came of it. boot: the start of the machine at the last try."""
+
+    count: int
+    boot: str
+    reason: str
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """refused: reason by version, never tried again. seen: newest version of each metadata file that was verified."""
+    """refused: reason by version, never tried again. seen: newest version of each metadata file that was verified.
+
+    tries  by version, of those that are neither refused nor committed
+    """
 
     refused: dict[str, str] = {}
+    tries: dict[str, Tries] = {}
     seen: dict[str, int] = {}
     last: str = ""
     """The outcome of the last update, as a sentence."""

@@ -1,6 +1,6 @@
 """Updates this device's software from a verified release: a new slot, a swap, a trial, then commit or rollback.
 
-    verify → copy → unpack, compile → self-test → record the trial → link units → swap `current` → restart
+    verify → copy → unpack, compile → plans → self-test → record the trial → link units → swap `current` → restart
            → health gate → commit, or swap back, restart and refuse that version from then on
 
 1. Everything that can be refused is refused before a slot or a link is touched: signatures, an older version, another
@@ -10,9 +10,13 @@
    moment `current` names a whole slot whose self-test passed, and `committed` one that has proved itself.
 3. The updater runs from `committed` (lfr-update.service), so a release that is broken does not have to undo itself.
 4. A trial that is interrupted BOOTS_MOST times is over: a release that restarts the machine is bad, too.
-5. A version that failed is not tried again; its successor needs a version of its own.
+5. A version that failed is not tried again; its successor needs a version of its own. Where this machine may be the
+   cause (verdict.py), it is tried again after the next start of the machine, TRIES_MOST times in all. A try is recorded
+   before plans and self-test, so that a release whose self-test stops the machine counts as well.
 6. A disk that became full during a trial does not keep a bad release: what cannot be recorded is done all the same.
    Such a version may be tried again.
+7. Plans of a GPU are built before the swap, beside those that are in use, and the build ends when a deployment is
+   loaded. Plans are deleted when no slot on the disk uses them: the release before keeps its own as long as its slot.
 """
 
 from __future__ import annotations
@@ -36,24 +40,32 @@ from device.logs import event
 from device.ports.device_service import DeviceService
 from device.sync.release_chain import SignedRelease, signed_release
 from device.update import record as records
+from device.update import tries
 from device.update.gate import Gate, deployed, unhealthy
 from device.update.machine import Machine
 from device.update.record import Record, Trial
+from device.update.slot_programs import SlotPrograms
 from device.update.slots import COMMITTED, CURRENT, Slots, delete
+from device.update.tries import NEXT_START
 from device.update.unpack import compile_slot, manifest_of, unpack
+from device.update.verdict import Verdict
 
 _log = logging.getLogger(__name__)
 BOOTS_MOST = 3
 BUNDLE = "bundle.tar.gz"
 IDLE, HEALTHY, LATER = "no deployment loaded", "device healthy", "later version"
-WAITS = (IDLE, HEALTHY)
+WAITS = (IDLE, HEALTHY, NEXT_START)
 """Conditions that will hold at another time."""
-SelfTest = Callable[[Path], str]
-"""Why a new slot does not work on this machine; empty when it does."""
+ROOM_BYTES = 50_000_000
+"""With less free on the disk, a trial that failed may have failed for that."""
 
 
 class RolledBack(Unavailable):
     """A release was taken back; the one before it runs again."""
+
+
+class TriedAgain(Unavailable):
+    """A release is not in use, for a reason that may pass (rule 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class Updater:
     """One device's updater; one process at a time.
 
     folder     the updater's own (/var/lib/lfr-update)
+    boot       tells this start of the machine from others
     system     where unit links are made (/); etc
     """
 
@@ -68,7 +81,8 @@ class Updater:
     folder: Path
     machine: Machine
     service: DeviceService
-    self_test: SelfTest
+    programs: SlotPrograms
+    boot: str
     root: Callable[[], bytes]
     now: Callable[[], WallTime]
     system: Path = Path("/")
@@ -129,19 +143,18 @@ class Updater:
         return others[-1]
 
     def forget(self, version: str) -> bool:
-        """Let a version that failed be tried again; whether there was one."""
-        record = records.read(self.folder)
-        rest = {one: reason for one, reason in record.refused.items() if one != version}
-        records.write(self.folder, msgspec.structs.replace(record, refused=rest))
-        return version in record.refused
+        """Let a version that failed be tried again, and at once; whether there was one."""
+        return tries.forget(self.folder, version)
 
     def _require_wanted(self, record: Record, version: str, previous: str) -> None:
-        """An older version, and one that has failed here (rule 5)."""
+        """Refuses an older version, and one that has failed here (rule 5)."""
         if version_key(version) <= version_key(previous):
             raise RefusedByCondition(LATER, f"{version} is offered and {previous} runs; nothing to do")
-        if version in record.refused:
-            reason = record.refused[version]
-            raise RefusedByCondition("version not refused", f"{version} failed on this device before: {reason}")
+        tries.require_another(self.folder, record, version, self.boot)
+
+    def _require_no_deployment(self) -> None:
+        if deployment := deployed(self.service.reading()):
+            raise RefusedByCondition(IDLE, f"deployment {deployment} is loaded; software is never changed during one")
 
     def _require_idle(self, version: str) -> None:
         """No deployment, and a device whose health can be compared."""
@@ -156,6 +169,7 @@ class Updater:
         """A whole, tested slot; nothing that was there before is changed."""
         make_folder(self.folder, 0o755)
         self.slots.prune(previous)
+        self.programs.prune_plans(self.slots.place(previous), self.slots.versions())
         needed = release.length + slot_bytes(release.index.unpacked_bytes)
         for place in (self.folder, self.slots.top):
             self._require_room(place, needed)  # before anything is copied: this is tried again and again
@@ -174,15 +188,32 @@ class Updater:
             unpack(bundle, fresh, manifest.unpacked_bytes)
             event(_log, "update.unpacked", version=manifest.version)
             self.compile(fresh)
-            if problem := records.plain(self.self_test(fresh)):
-                self._refuse(manifest.version, f"self-test: {problem}")
-                raise RefusedByCondition("self-test of the new slot", f"{manifest.version}: {problem}")
+            self._prove(fresh, manifest.version)
             self.slots.complete(manifest.version, fresh)
         except BaseException as fault:
             if isinstance(fault, Exception):  # not a power cut: the next run sweeps
                 delete(fresh)
             raise
         event(_log, "update.installed", version=manifest.version)
+
+    def _prove(self, fresh: Path, version: str) -> None:
+        """Build the slot's plans and have it test itself (rules 5 and 7)."""
+        before = tries.begin(self.folder, version, self.boot)
+        try:
+            what, found = "plans", self.programs.build_plans(fresh, self._require_no_deployment)
+            if not found:
+                what, found = "self-test", self.programs.self_test(fresh)
+        except (Exception, KeyboardInterrupt):
+            tries.note(self.folder, version, before)  # a deployment was loaded, or a person stopped it: that is no try
+            raise
+        if found:
+            found = Verdict(records.plain(f"{what}: {found.reason}"), found.passing)
+            text = f"{version} {found.reason}"
+            if again := tries.failed(self.folder, version, found, self.boot):
+                self._set_last(f"{text}; {again}", failed=True)
+                raise TriedAgain(f"{text}; {again}. The release that runs is unchanged")
+            self._set_last(f"{text}; it is not tried again", failed=True)
+            raise RefusedByCondition(f"{what} of the new slot", text)
 
     def _require_fits(self, manifest: ReleaseManifest, release: SignedRelease) -> None:
         """Machine, version and state folder."""
@@ -241,34 +272,50 @@ class Updater:
             trial = msgspec.structs.replace(trial, boots=trial.boots + 1)
             with suppress(Unavailable):  # rule 6
                 self._keep(trial=trial)
-            reason = f"interrupted {BOOTS_MOST} times while it was on trial" if trial.boots > BOOTS_MOST else ""
-            reason = records.plain(reason or self.gate.watch(self.service, trial.version))
-            trial = msgspec.structs.replace(trial, verdict="bad" if reason else "good", reason=reason)
+            found = self._watched(trial)
+            trial = msgspec.structs.replace(
+                trial, verdict="bad" if found else "good", reason=records.plain(found.reason), passing=found.passing
+            )
             with suppress(Unavailable):  # rule 6
                 self._keep(trial=trial)
         if trial.verdict == "bad":
-            self._take_back(trial)
-            raise RolledBack(f"{trial.version} was rolled back to {trial.previous}: {trial.reason}")
+            text, again = f"{trial.version} was rolled back to {trial.previous}: {trial.reason}", self._take_back(trial)
+            if again:
+                raise TriedAgain(f"{text}; {again}")
+            raise RolledBack(text)
         self.slots.point(COMMITTED, trial.version)
+        tries.note(self.folder, trial.version, None)
         self._settle(last=f"{trial.version} is committed; before: {trial.previous}")
         event(_log, "update.committed", version=trial.version, previous=trial.previous)
+        self.programs.prune_plans(self.slots.place(trial.version), self.slots.versions())
         return trial.version
 
-    def _take_back(self, trial: Trial) -> None:
+    def _watched(self, trial: Trial) -> Verdict:
+        if trial.boots > BOOTS_MOST:  # rule 4; power cuts do that as well
+            return Verdict(f"interrupted {BOOTS_MOST} times while it was on trial", passing=True)
+        found = self.gate.watch(self.service, trial.version)
+        room = os.statvfs(self.folder)
+        if found and (room.f_flag & os.ST_RDONLY or room.f_bavail * room.f_frsize < ROOM_BYTES):
+            return Verdict(f"{found.reason} (the disk was full or read-only)", passing=True)
+        return found
+
+    def _take_back(self, trial: Trial) -> str:
+        """Go back; when it is tried again, empty for never."""
         event(_log, "update.rolled_back", level=logging.ERROR, version=trial.version, problem=trial.reason)
         self.slots.point(COMMITTED, trial.previous)  # it is already, unless a person goes back
         self.slots.point(CURRENT, trial.previous)
         self.service.restart()
-        self._refuse(trial.version, trial.reason)
-        text = f"{trial.version} was rolled back to {trial.previous}: {trial.reason}"
-        self._settle(last=text, failed=text)
+        again = tries.failed(self.folder, trial.version, Verdict(trial.reason, trial.passing), self.boot)
+        text = f"{trial.version} was rolled back to {trial.previous}: {trial.reason}{f'; {again}' if again else ''}"
+        self._settle(last=text, failed=True)
+        return again
 
-    def _refuse(self, version: str, reason: str) -> None:
+    def _set_last(self, last: str, *, failed: bool = False) -> None:
         record = records.read(self.folder)
-        records.write(self.folder, msgspec.structs.replace(record, refused={**record.refused, version: reason}))
+        records.write(self.folder, msgspec.structs.replace(record, last=last, failed=last if failed else ""))
 
-    def _settle(self, *, last: str, failed: str = "") -> None:
-        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), last=last, failed=failed))
+    def _settle(self, *, last: str, failed: bool = False) -> None:
+        self._set_last(last, failed=failed)
         records.end_trial(self.folder)
 
     def _keep(self, *, trial: Trial) -> None:
@@ -278,8 +325,8 @@ class Updater:
 def attempt(updater: Updater, inbox: Path) -> str:
     """What lfr-update.service does: finish an interrupted update, then install what the supervisor placed in `inbox`.
 
-    Returns the version that was committed, or an empty text. What can wait (a deployment is loaded, the disk is full)
-    stays in the inbox for the next run; everything else leaves it, so that it is tried once.
+    Returns the version that was committed, or an empty text. What can wait (a deployment is loaded, the disk is full, a
+    try is left) stays in the inbox for the next run; everything else leaves it, so that it is tried once.
     """
     committed = updater.resume()
     if not os.path.lexists(inbox):

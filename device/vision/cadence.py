@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import hypot
 
@@ -52,11 +52,13 @@ class DetectionCadence:
         self._steady = False
         self._places: list[_Place] = []
 
-    def due(self, at: MediaNs, *, pressed: bool) -> bool:
-        """Whether the frame of that time is to be searched; `pressed`: the caller wants each (rule 3)."""
-        if self._last is None or pressed or not self._steady:
-            return True
-        return not 0 <= at - self._last < SETTLED_NS
+    def due(self, at: MediaNs, *, pressed: Callable[[], bool]) -> bool:
+        """Whether the frame of that time is to be searched.
+
+        pressed  whether the caller wants each (rule 3): asked only where the answer matters
+        """
+        settled = self._last is not None and self._steady and 0 <= at - self._last < SETTLED_NS
+        return not settled or pressed()
 
     def seen(self, at: MediaNs, faces: Sequence[Face]) -> None:
         """The faces of a frame that was searched."""

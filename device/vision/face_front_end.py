@@ -38,6 +38,10 @@ class FaceFrontEnd(Protocol):
     @property
     def lengths(self) -> Lengths | None: ...
 
+    def prepare(self, width: int, height: int) -> None:
+        """Open what frames of this size need and run it once on a blank: the first frame need not wait for it."""
+        ...
+
     def look(self, frame: Frame) -> list[Face]:
         """All faces of a frame, in frame pixels, best first."""
         ...
@@ -100,19 +104,30 @@ class HostFrontEnd:
     def lengths(self) -> Lengths | None:
         return self._embedders[self._recognisers.main.name].lengths
 
+    def prepare(self, width: int, height: int) -> None:
+        """See FaceFrontEnd.prepare."""
+        with self._lock:
+            self._opened_for((width, height))
+            self.wipe_view()
+
     def look(self, frame: Frame) -> list[Face]:
         """See FaceFrontEnd.look."""
         with self._lock:
             size = (frame.width, frame.height)
-            if self._scaler is None or self._detector is None or size != self._size:
-                self.wipe_view()
-                self._size = size
-                fit = DetectionSize.for_frame(*size, min_face_px=self._min_face_px)
-                self._detector = self._detector_for(fit.height, fit.width)
-                self._scaler = Scaler(fit.width, fit.height)
-                self._picture = np.zeros((fit.height, fit.width, 3), np.uint8)
-            self._scaler.scale(frame, self._picture)
-            return self._detector.detect(self._picture, frame_size=size)
+            detector, scaler = self._opened_for(size)
+            scaler.scale(frame, self._picture)
+            return detector.detect(self._picture, frame_size=size)
+
+    def _opened_for(self, size: tuple[int, int]) -> tuple[Detector, Scaler]:
+        """The detector and the scaler of frames of this (width, height)."""
+        if self._scaler is None or self._detector is None or size != self._size:
+            self.wipe_view()
+            self._size = size
+            fit = DetectionSize.for_frame(*size, min_face_px=self._min_face_px)
+            self._detector = self._detector_for(fit.height, fit.width)
+            self._scaler = Scaler(fit.width, fit.height)
+            self._picture = np.zeros((fit.height, fit.width, 3), np.uint8)
+        return self._detector, self._scaler
 
     def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
         """See FaceFrontEnd.refine."""

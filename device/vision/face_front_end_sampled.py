@@ -84,6 +84,11 @@ class SampledFrontEnd:
     def lengths(self) -> Lengths | None:
         return self._recognisers.lengths
 
+    def prepare(self, width: int, height: int) -> None:
+        """See FaceFrontEnd.prepare."""
+        self._opened_for(width, height)
+        self.wipe_view()
+
     def look(self, frame: Frame) -> list[Face]:
         """See FaceFrontEnd.look."""
         runners = self._for(frame)
@@ -121,11 +126,13 @@ class SampledFrontEnd:
                 runner.run(self._blank(), UPRIGHT)
 
     def _for(self, frame: Frame) -> SampledRunners:
-        size = (frame.height, frame.width)
-        if self._runners is None or self._runners.frame_size != size:
+        return self._opened_for(frame.width, frame.height)
+
+    def _opened_for(self, width: int, height: int) -> SampledRunners:
+        if self._runners is None or self._runners.frame_size != (height, width):
             self._runners = None
-            fit = DetectionSize.for_frame(frame.width, frame.height, min_face_px=self._min_face_px)
-            self._runners = self._open_for(size, fit)
+            fit = DetectionSize.for_frame(width, height, min_face_px=self._min_face_px)
+            self._runners = self._open_for((height, width), fit)
         return self._runners
 
     def _shown(self, frame: Frame) -> U8 | DevicePicture:

@@ -29,6 +29,17 @@ class ScreenList(Protocol):
         ...
 
 
+class ScreenLists:
+    """Several lists behind one gate: a look passes where one of them leaves somebody possible."""
+
+    def __init__(self, *lists: ScreenList) -> None:
+        self._lists = lists
+
+    def screen_best(self, template: F32) -> float:
+        """See ScreenList.screen_best."""
+        return max(one.screen_best(template) for one in self._lists)
+
+
 class LookMaker:
     """One recogniser or a pair behind one call; one thread at a time owns it."""
 

@@ -5,6 +5,8 @@
    from frame to frame, median and 75 %: a mostly empty room (139 s, 768x432, H.264) 3 and 17, crowds 28 to 45 and 57.
 2. It is compared with the last frame that was not still, so that slow changes add up; after STILL_AT_MOST_S faces are
    detected in any case.
+3. While somebody is in view every frame is searched, whatever has moved: nothing is compared then, and the first frame
+   afterwards is not still.
 """
 
 from __future__ import annotations
@@ -38,8 +40,12 @@ class Stillness:
         self._since = frame.at
         return False
 
+    def forget(self) -> None:
+        """The next frame is compared with nothing (rule 3)."""
+        self._since = None
+
     def wipe(self) -> None:
         """Overwrite the sample of the last frame."""
         self._samples[:] = 0
         self._reference[:] = 0
-        self._since = None
+        self.forget()

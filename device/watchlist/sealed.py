@@ -44,7 +44,10 @@ class SealedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
-    """A watchlist for one deployment, made with one recogniser behind one detector (empty: not stated)."""
+    """A watchlist for one deployment, made with one recogniser behind one detector (empty: not stated).
+
+    rehearsal  name of the kept list that it was copied from; empty: made for this deployment alone
+    """
 
     format: int
     watchlist_id: str
@@ -56,6 +59,7 @@ class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     entries: tuple[SealedEntry, ...]
     detector_sha256: str = ""
+    rehearsal: str = ""
 
     def gallery(self, *, screen_dim: int = 0) -> Gallery:
         """Everything that is searched, in memory that can be wiped; `screen_dim` as Gallery takes it."""
@@ -106,6 +110,15 @@ def unseal(data: bytes, identity: str) -> SealedWatchlist:
     return watchlist
 
 
+def require_mode(watchlist: SealedWatchlist, mode: Mode) -> None:
+    """WatchlistUnusable for a list that was sealed for another mode than the deployment's."""
+    if watchlist.mode is not mode:
+        raise WatchlistUnusable(
+            f"watchlist {watchlist.watchlist_id} was sealed for {watchlist.mode.value} use, the deployment is"
+            f" {mode.value}: build a list for this deployment, with `lfr watchlist build`"
+        )
+
+
 def require_models(watchlist: SealedWatchlist, detector_sha256: str, recogniser_sha256: str) -> None:
     """WatchlistUnusable unless the list was made with these models.
 
@@ -144,6 +157,8 @@ def _require_known_format(plain: Any) -> None:
 def _require_sound(watchlist: SealedWatchlist) -> None:
     """References are unique, counts are true, templates are whole, finite and of length 1."""
     name = watchlist.watchlist_id
+    if watchlist.rehearsal and watchlist.mode is Mode.OPERATIONAL:
+        raise WatchlistUnusable(f"watchlist {name} is a copy of a rehearsal list, which no operational use may have")
     if not watchlist.entries:
         raise WatchlistUnusable(f"watchlist {name} is empty")
     refs = [entry.ref for entry in watchlist.entries]

@@ -35,12 +35,12 @@ from device.enrolment.model_sessions import ModelSessions
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
-from device.recognition.detect_ahead import DetectAhead, frames_held
+from device.recognition.detect_ahead import DetectAhead, frames_ahead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
 from device.watchlist.gallery import Gallery
-from device.watchlist.sealed import SealedWatchlist, require_models, sha256_of, unseal
+from device.watchlist.sealed import SealedWatchlist, require_mode, require_models, sha256_of, unseal
 from device.wire.link import (
     PROTOCOL,
     Assignment,
@@ -131,7 +131,7 @@ class VisionWorker:
         """Rule 1, top to bottom."""
         task = self._assignment
         self._room = room = self._prepared.take(task.vision)
-        listed, digest = _open_list(Path(task.watchlist), task.identity, room)
+        listed, digest = _open_list(task, room)
         self._volunteers = open_volunteers(task.volunteers, task.identity, room, self._journal)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
@@ -164,15 +164,17 @@ class VisionWorker:
             return
         with LeaseWatch(self._link, task.lease_s, self._wipe_lists):
             source = self._opened(address)
-            ahead = not room.one_thread
             pace = pace_of(source, task.camera.pace)
+            ahead = frames_ahead(one_thread=room.one_thread, pace=pace)
             health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
-            held = frames_held(ahead=ahead)
+            held = frames_held(ahead)
             feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
             looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
                 for step in (room.close, self._wipe_lists, pipeline.finish, feed.close, looking.close):
                     ending.callback(step)
+                if source.info.width and source.info.height:
+                    pipeline.prepare(source.info.width, source.info.height)
                 self._watch(pipeline, feed, looking)
         if self._link.fault is not None:
             raise self._link.fault
@@ -319,12 +321,14 @@ class VisionWorker:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWatchlist, str]:
+def _open_list(task: Assignment, room: ModelSessions) -> tuple[SealedWatchlist, str]:
+    path = Path(task.watchlist)
     try:
         sealed = path.read_bytes()
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {reason_of(fault)}; sync the deployment again") from fault
-    listed = unseal(sealed, identity)
+    listed = unseal(sealed, task.identity)
+    require_mode(listed, task.mode)
     require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
 

@@ -91,6 +91,7 @@ def run_configured(args: argparse.Namespace, configured: Configured) -> int:
     """Build what the configuration needs and is not there; progress goes to the service manager, one line a plan."""
     from engines.places import models_dir, plans_dir
     from engines.plan_build import TIME_LIMIT_S, Order, build
+    from engines.tensorrt.used_plans import remember
 
     needed = configured.needed(args.config)
     precision, models = needed.backend.partition(":")[2], needed.models or models_dir()
@@ -104,6 +105,8 @@ def run_configured(args: argparse.Namespace, configured: Configured) -> int:
         made.append(build(order, show))
         if not args.json:
             print(_result_line(*made[-1]), flush=True)
+    if made and needed.release:
+        remember(plans_dir(), needed.release, (plan.key for plan, _ in made))
     fresh = sum(1 for _, built in made if built)
     text = f"{len(made)} plans for {needed.backend}: {fresh} built now, {len(made) - fresh} there already"
     text = text if needed.plans else f"no plans are needed: the backend is {needed.backend}"
@@ -112,6 +115,22 @@ def run_configured(args: argparse.Namespace, configured: Configured) -> int:
         print(json.dumps([{"built": built, **json.loads(plan.as_json())} for plan, built in made]))
     else:
         print(text)
+    return 0
+
+
+def add_prune(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb `prune`."""
+    parser.add_argument("--keep", action="append", required=True, metavar="VERSION", help="may be repeated")
+    parser.set_defaults(run=run_prune)
+
+
+def run_prune(args: argparse.Namespace) -> int:
+    """Delete the plans that no release of `--keep` uses; one line a plan."""
+    from engines.places import plans_dir
+    from engines.tensorrt.used_plans import prune
+
+    for name in prune(plans_dir(), args.keep):
+        print(f"{name}  deleted: no release on this device uses it")
     return 0
 
 

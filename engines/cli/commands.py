@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines.cards.catalogue import card, cards
 from engines.cards.model_card import FILE_PRECISIONS, ModelCard
-from engines.cli.build_command import Configured, DetectionSize, add_arguments, run_build, run_configured
+from engines.cli.build_command import Configured, DetectionSize, add_arguments, add_prune, run_build, run_configured
 from engines.cli.compare_command import FacesMeasure, run_compare
 from engines.cli.compare_command import add_arguments as add_compare
 from engines.errors import BadOption, PublishedMismatch, WeightsMissing
@@ -80,6 +80,8 @@ def register(
     add_arguments(build, _size)
     build.set_defaults(run=lambda args: _build(args, detection, configured))
 
+    add_prune(verbs.add_parser("prune", help="delete the plans that no release on this device uses (the updater)"))
+
     for verb in (fetch, prepare, compare, build):
         verb.add_argument("--model", action="append", metavar="NAME", help="this model only; may be repeated (all)")
     for verb in (listing, fetch, prepare, compare, build):
@@ -118,7 +120,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 def run_prepare(args: argparse.Namespace) -> int:
     """Write each model's clean ONNX files and their manifest entries; missing weights are fetched first."""
-    from engines.places import models_dir
+    from engines.places import own_models_dir as models_dir
     from engines.prepare.fetch import weights_of
     from engines.prepare.prepare import preparable, prepare
 
@@ -145,7 +147,7 @@ def run_prepare(args: argparse.Namespace) -> int:
 
 def run_add(args: argparse.Namespace) -> int:
     """Check a card and its file, keep both, and prepare it."""
-    from engines.places import models_dir
+    from engines.places import own_models_dir as models_dir
     from engines.prepare.custom_models import add, example_of
     from engines.prepare.prepare import preparable, prepare
 

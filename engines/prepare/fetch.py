@@ -117,21 +117,22 @@ def _download(package: str, version: str, kind: Kind, into: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--no-deps", form, "--dest", str(into), f"{package}=={version}"]
     with (
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as output,
         tqdm(desc=f"{package} {version}", unit="", bar_format="{desc}: {elapsed} {postfix}", file=sys.stderr) as line,
     ):
-        with subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as pip:
+        with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as pip:
             while True:
                 try:
                     status = pip.wait(timeout=POLL_S)
                     break
                 except subprocess.TimeoutExpired:
-                    line.refresh()
+                    if sys.stderr.isatty():
+                        line.refresh()
                 except BaseException:
                     pip.terminate()
                     raise
-        said.seek(0)
-        text = said.read().decode("utf-8", "replace").strip()
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace").strip()
         line.set_postfix_str("downloaded" if status == 0 else "failed")
     if status:
         raise FetchFailed(

@@ -3,7 +3,8 @@
 1. A plan is code for one GPU and one TensorRT. It is loaded only when everything it was built from is the same here:
    prepared file, TensorRT, GPU, compute capability, precision, shapes, and of one that makes its own pictures the size
    of the frame and the version of `engines.graph.sampling`. No other is ever loaded: a foreign plan can crash the
-   process or compute wrong results.
+   process or compute wrong results. Its name holds a digest of all of that, so that plans of two releases, or of two
+   TensorRTs, lie side by side: an update builds the new ones while the old ones are used.
 2. Its description lies beside it and states the plan's own hash: a plan that was cut off or changed is not loaded.
 3. A refusal states what differs, and the command that builds the wanted plan (`command_for`). Building takes minutes
    and the whole GPU: no worker builds.
@@ -27,6 +28,7 @@ from engines.tensorrt.cuda import GpuFacts
 
 FORMAT = 1
 TIMING_CACHE = "timing.cache"
+DIGEST_CHARS = 12
 COMMAND = "lfr engines build"
 
 
@@ -82,12 +84,14 @@ class Profile:
 class NeededPlans:
     """What a device's workers will open. backend: `tensorrt:fp16`; on a CPU backend there are no plans.
 
-    models  folder of prepared models; the cache's when None
+    models   folder of prepared models; this program's own when None
+    release  version of the program whose workers they are; its list of plans is kept (used_plans.py)
     """
 
     backend: str
     plans: tuple[tuple[ModelCard, Profile], ...] = ()
     models: Path | None = None
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,17 @@ class PlanKey:
         return PlanKey(card.name, precision, model_sha256, tensorrt, gpu.name, gpu.capability, profile, sampling)
 
     @property
-    def stem(self) -> str:
-        """File name without ending: one path for each model, precision and sizes."""
+    def family(self) -> str:
+        """Model, precision and sizes: what the names of all plans begin with that differ in the rest of the key."""
         p = self.profile
         of = f".of.{p.frame[0]}x{p.frame[1]}" if p.frame is not None else ""
         return f"{self.card}.{self.precision}.{p.height}x{p.width}{of}"
+
+    @property
+    def stem(self) -> str:
+        """File name without ending: one path for each key (rule 1)."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return f"{self.family}.{digest[:DIGEST_CHARS]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +185,39 @@ def load(folder: Path, wanted: PlanKey, command: str = COMMAND) -> tuple[bytes, 
 
     A plan whose batch sizes reach further than asked is as good.
     """
-    plan = described(description_file(folder, wanted), command)
-    differing = differences(plan.key, wanted)
+    description, plan = _nearest(folder, wanted, command)
+    differing, file = differences(plan.key, wanted), description.with_suffix(".plan")
     if differing:
-        raise PlanRefused(f"{plan_file(folder, wanted)} was built for {'; '.join(differing)}; run `{command}`")
+        raise PlanRefused(f"{file} was built for {'; '.join(differing)}; run `{command}`")
     try:
-        content = plan_file(folder, wanted).read_bytes()
+        content = file.read_bytes()
     except OSError as fault:
-        raise PlanRefused(f"{plan_file(folder, wanted)}: {fault.strerror}; run `{command}`") from fault
+        raise PlanRefused(f"{file}: {fault.strerror}; run `{command}`") from fault
     if hashlib.sha256(content).hexdigest() != plan.sha256:
-        raise PlanRefused(f"{plan_file(folder, wanted)}: damaged or changed since it was built; run `{command}`")
+        raise PlanRefused(f"{file}: damaged or changed since it was built; run `{command}`")
     return content, plan
+
+
+def _nearest(folder: Path, wanted: PlanKey, command: str) -> tuple[Path, Plan]:
+    """The description of the wanted plan; without one, of the plan of this model and these sizes that is most like it.
+
+    Raises PlanRefused when there is none that can be read.
+    """
+    exact = description_file(folder, wanted)
+    if exact.exists():
+        return exact, described(exact, command)
+    found, unreadable = [], None
+    for path in sorted(folder.glob(f"{wanted.family}.*json")):
+        try:
+            plan = described(path, command)
+        except PlanRefused as fault:
+            unreadable = fault
+            continue
+        if plan.key.family == wanted.family:
+            found.append((path, plan))
+    if not found:
+        raise unreadable or PlanRefused(f"{exact}: no TensorRT plan of this model; run `{command}`")
+    return min(found, key=lambda one: len(differences(one[1].key, wanted)))
 
 
 def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
@@ -217,7 +249,7 @@ def plans(folder: Path) -> list[Plan]:
             plan = described(path)
         except PlanRefused:
             continue
-        file = plan_file(folder, plan.key)
+        file = path.with_suffix(".plan")
         if file.is_file() and sha256_of(file) == plan.sha256:
             found.append(plan)
     return found

@@ -86,6 +86,17 @@ class Chrome:
             time.sleep(0.05)
         return value
 
+    def settled(self) -> None:
+        """Wait until no transition and no finite animation runs: colours are then what they stay."""
+        running = "a => a.playState === 'running' && a.effect.getComputedTiming().iterations !== Infinity"
+        self.until(f"!document.getAnimations().some({running})")
+
+    def scheme(self, scheme: str) -> None:
+        """Prefer `light` or `dark` colours; until they are there."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.until(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
+        self.settled()
+
     def key(self, key: str) -> None:
         """Press and release one key."""
         for kind in ("keyDown", "keyUp"):
@@ -142,6 +153,11 @@ class Chrome:
         line, _, self._left = self._left.partition(b"\0")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def pressing(key: str) -> str:
+    """A script that presses a key on the page; several in one script lie no time apart, however busy the machine is."""
+    return f"document.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true, cancelable: true}}))"
 
 
 def at(selector: str) -> str:

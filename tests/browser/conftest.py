@@ -38,7 +38,7 @@ from tools.hub.site import init_hub
 from tools.hub.storage.folder import Entry, HubFolder
 from tools.hub.storage.probes import digest
 
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 
 
 def portrait(shade: int, smile: int) -> bytes:
@@ -181,7 +181,7 @@ class Van:
         if cookie:
             sent["Cookie"] = f"lfr_console={self.cookie.value}"
         sent.update(headers or {})
-        connection = http.client.HTTPConnection(self.host, timeout=5)
+        connection = http.client.HTTPConnection(self.host, timeout=WITHIN_S)
         connection.request(method, path, body, sent)
         answer = connection.getresponse()
         content = answer.read()
@@ -207,7 +207,7 @@ class Van:
         if self.process.poll() is None:
             self.process.send_signal(which)
         try:
-            self.log = self.process.communicate(timeout=10)[1]
+            self.log = self.process.communicate(timeout=WITHIN_S)[1]
         except subprocess.TimeoutExpired:
             os.kill(self.process.pid, signal.SIGKILL)
             raise

@@ -115,7 +115,7 @@ def test_a_pass_and_its_recognition_become_a_rate_and_a_volunteer_who_is_taken_o
     device.say(
         device.topics.volunteer_pass, messages.VolunteerPass(mode=Mode.DEMO, deployment_id=DEPLOYMENT, at=earlier)
     )
-    speak.until(lambda: van.snapshot()["blue_list"]["figures"]["rate"]["of"] == before["of"] + 1, "the counted pass")
+    speak.until(lambda: van.snapshot()["blue_list"]["figures"]["rate"]["of"] > before["of"], "the counted pass")
     device.say(device.topics.volunteer_seen, seen("V-2"))
     speak.until(lambda: any(c["ref"] == "V-2" for c in van.snapshot()["blue_list"]["cards"]), "the card")
     records = Records(van.hub.root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -133,7 +132,7 @@ def page(chromium: str, manned: Van, its_device: Device, tmp_path: Path) -> Iter
 
 
 def test_an_operator_is_present_only_while_logged_in(page: Chrome, its_device: Device, speak: Words) -> None:
-    speak.until(lambda: its_device.hub_states[-1].operator == "present", "presence")
+    speak.until(lambda: its_device.hub_states and its_device.hub_states[-1].operator == "present", "presence")
     page.click("#logout")
     page.until("document.querySelector('#login') !== null")
     speak.until(lambda: its_device.hub_states[-1].operator == "absent", "absence")
@@ -167,9 +166,9 @@ def test_the_sound_is_muted_and_stays_so(page: Chrome) -> None:
     assert page.ask("document.querySelector('#sound').innerText") == "Sound on"
     page.key("m")
     assert page.ask("document.querySelector('#sound').innerText") == "Sound off"
+    page.ask("window.before = true")
     page.call("Page.reload")
-    time.sleep(0.5)
-    page.until("document.querySelector('#sound')?.innerText === 'Sound off'")
+    page.until("window.before === undefined && document.querySelector('#sound')?.innerText === 'Sound off'")
     page.click("#sound")
 
 

@@ -133,10 +133,13 @@ def test_by_touch_alone_a_case_is_enlarged_and_judged_false_with_a_reason(
     if shots is not None:
         chrome.ask("window.scrollTo(0, 0)")
         chrome.picture(shots / "phone.png")
-    chrome.tap(".judge .false")
-    chrome.until(f"{CARD}.innerText.includes('Press again to erase')")
-    time.sleep(0.35)
-    chrome.tap(".judge .false")
+    asks = f"{CARD}?.innerText.includes('Press again to erase')"
+    while chrome.ask(f"{CARD} !== null"):  # again where a busy machine was more than five seconds between two taps
+        chrome.tap(".judge .false")
+        chrome.until(asks)
+        time.sleep(0.35)
+        chrome.tap(".judge .false")
+        chrome.until(f"!{asks}")
     speak.until(lambda: van.snapshot()["cases"] == [], "the erasure")
     speak.until(lambda: device.judgements and device.judgements[-1].alert_id == case, "the judgement at the device")
     assert [reason.factor for reason in device.judgements[-1].reasons] == ["system"]
@@ -194,8 +197,7 @@ def test_axe_finds_nothing_in_either_language(
     case = a_case(chrome, van, device, speak)
     chrome.ask(axe_script().read_text(encoding="utf-8") + "; 0")
     for scheme in ("light", "dark"):
-        chrome.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        time.sleep(0.3)
+        chrome.scheme(scheme)
         assert violations(chrome) == [], (scheme, "a case")
         for dialog, key in (("#enlarged", "e"), ("#keys", "?")):
             chrome.key(key)
@@ -206,7 +208,8 @@ def test_axe_finds_nothing_in_either_language(
     assert van.decide(case, "adjudication", "true_alert") == 200
     chrome.until("!document.querySelector('.hold').hidden")
     chrome.ask("document.querySelector('.hold').open = true")
-    time.sleep(0.7)
+    chrome.until(f"!{CARD}.classList.contains('resting')")
+    chrome.settled()
     assert violations(chrome) == [], "a judged case with the form of a hold"
     chrome.ask("document.querySelector('.case h3').innerHTML = '<img src=x>'")
     assert "image-alt" in [name for name, _ in violations(chrome)], "the measure itself"

@@ -51,7 +51,7 @@ def region(tmp_path: Path) -> Iterator[tuple[HubFolder, int]]:
     process = subprocess.Popen([found.path, "-c", file], env=found.environment or None, stderr=subprocess.DEVNULL)
     yield hub, port
     process.terminate()
-    process.wait(5)
+    process.wait(60)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def bridge(van: MosquittoVan, region: tuple[HubFolder, int]) -> Iterator[None]:
     process = subprocess.Popen(command, env=found.environment or None, stderr=subprocess.DEVNULL)
     yield
     process.terminate()
-    process.wait(5)
+    process.wait(60)
 
 
 def in_region(region: tuple[HubFolder, int], name: str) -> Watched:

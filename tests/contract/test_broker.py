@@ -207,6 +207,7 @@ def test_late_callbacks_of_an_old_connection_affect_neither_the_new_session_nor_
     real.restart()
     device.until(lambda: [up for up, _ in device.sessions][-2:] == [False, True])
     real.freeze()
+    sessions = list(device.sessions)
     assert device.broker.publish(message("t-1", f"{BASE}/cam-1/stats"))
     (mid,) = session._tokens
     success = ReasonCode(PacketTypes.PUBACK)
@@ -214,7 +215,7 @@ def test_late_callbacks_of_an_old_connection_affect_neither_the_new_session_nor_
     old.on_disconnect(old, None, None, success, None)
     old.on_subscribe(old, "late", 1, [], None)
     assert session._client is not old
-    assert (device.deliveries, [up for up, _ in device.sessions]) == ([], [True, False, True])
+    assert (device.deliveries, device.sessions) == ([], sessions)
     real.thaw()
     device.until(lambda: [(d.token, d.accepted) for d in device.deliveries] == [("t-1", True)])
     assert device.sessions[-1][0]

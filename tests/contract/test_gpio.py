@@ -227,17 +227,27 @@ def test_each_press_of_the_blue_list_button_calls_once_and_its_release_does_not(
 
 
 def test_a_bouncing_press_counts_once_and_a_bouncing_release_counts_nothing() -> None:
+    tries = (presses_of_a_bouncing_button() for _ in range(20))
+    counted = next((counts for counts in tries if counts is not None), None)
+    assert counted == [1, 1, 2, 2], "after two presses and releases; None: this machine held up every try"
+
+
+def presses_of_a_bouncing_button() -> list[int] | None:
+    """Presses counted after each press and release; None where a busy machine let it bounce for too long."""
     with agx_header() as chips:
         lines = GpiozeroGpio(CONFIG)
         presses: list[str] = []
         lines.on_blue_list_button(lambda: presses.append("blue"))
-        for expected in (["blue"], ["blue", "blue"]):
-            for levels in ((0, 1, 0, 1, 0), (1, 0, 1, 0, 1)):
-                for level in levels:
-                    chips.set(MAIN, _line_at("BOARD22"), level)
-                time.sleep(2 * DEBOUNCE_S)
-                assert presses == expected
+        counts, longest_s = [], 0.0
+        for levels in ((0, 1, 0, 1, 0), (1, 0, 1, 0, 1)) * 2:
+            last = time.monotonic()
+            for level in levels:
+                chips.set(MAIN, _line_at("BOARD22"), level)
+                longest_s, last = max(longest_s, time.monotonic() - last), time.monotonic()
+            time.sleep(2 * DEBOUNCE_S)
+            counts.append(len(presses))
         lines.close()
+    return counts if longest_s < DEBOUNCE_S / 2 else None
 
 
 def test_a_sign_on_these_lines_proves_itself_in_real_time_and_a_cut_wire_is_found(bench: Bench) -> None:
@@ -278,9 +288,9 @@ def test_a_light_that_is_always_there_proves_nothing_on_these_lines(bench: Bench
             sign.drive(True)
             await asyncio.sleep(0.005)
         bench.shine(True)
-        while sign.view().follows is None:
+        while "lit in 3 of 3 dark slots" not in sign.view().finding:  # a pulse that was held up is tried again
+            assert not sign.view().follows
             await asyncio.sleep(0.005)
-        assert "lit in 3 of 3 dark slots" in sign.view().finding
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -43,7 +43,7 @@ from device.wire.link import (
 )
 from device.worker.link_end import LinkEnd
 
-WITHIN_S = 15.0
+WITHIN_S = 25.0  # below the half minute that a reader waits for a first message
 PLAIN = (int, float, str, bool, type(None))
 TO_WORKER = (Stop(reason="over"), Withdraw(refs=("e-1",)), WithdrawVolunteers(refs=("V-1",)))
 FROM_WORKER = (

@@ -302,7 +302,7 @@ def test_messages_really_sent_validate_against_the_published_schemas(kind: str, 
         for n, (topic, data) in enumerate(examples()):
             sender = sessions.brokers["hub" if from_hub(topic) else "cam-1"]
             assert sender.publish(Outgoing(f"t-{n}", topic, payload(topic, data), 1, False, 60, CONTENT_TYPE))
-        assert complete.wait(15.0), sorted(received)
+        assert complete.wait(60.0), sorted(received)
     for topic, content in received.items():
         event = json.loads(content)
         validator(event["type"]).validate(event)
@@ -334,7 +334,7 @@ class Sessions:
         for broker in self.brokers.values():
             up = threading.Event()
             broker.connect(partial(_note_online, up), lambda _: None)
-            assert up.wait(15.0)
+            assert up.wait(60.0)
 
     def __enter__(self) -> Sessions:
         return self

@@ -259,7 +259,7 @@ def test_a_plan_of_other_frames_or_of_an_older_sampling_is_not_loaded(
 ) -> None:
     plan, _ = build(order(YUNET, (128, 128), models_ready), lambda *_: None)
     file = plans.description_file(plans_dir(), plan.key)
-    assert file.name == "yunet-2023mar.fp32.128x128.of.120x200.json"
+    assert file.name.startswith("yunet-2023mar.fp32.128x128.of.120x200.")
     document = json.loads(file.read_text())
     change(document)
     file.write_text(json.dumps(document))

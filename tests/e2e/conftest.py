@@ -15,6 +15,9 @@ from queue import Empty, SimpleQueue
 
 import pytest
 
+from tools.dev.demo.run import Hub
+from tools.hub.report.tallies import Deployment, read_book
+
 LIMIT_S = 120.0
 
 
@@ -23,6 +26,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+def counted(book: Path) -> Deployment:
+    """A hub's counts of its only deployment; all zero before the first."""
+    return next(iter(read_book(book).deployments.values()), Deployment(deployment_id="none"))
+
+
+def final_counts(book: Path, hub: Hub, is_final: Callable[[Deployment], object]) -> Deployment:
+    """A hub's counts, once those of the device's end are in its book: they come through the broker after that end."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        assert hub.process.exit_status is None, hub.process.last_lines()
+        tally = counted(book)
+        if is_final(tally):
+            return tally
+        assert time.monotonic() < deadline, tally
+        time.sleep(0.1)
 
 
 class Demo:
@@ -37,8 +57,9 @@ class Demo:
         self.folder: Path | None = None
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._out: list[str] = []
-        for read in (self._read_out, self._read_err):
-            threading.Thread(target=read, daemon=True).start()
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_out, self._read_err)]
+        for reader in self._readers:
+            reader.start()
 
     def _read_out(self) -> None:
         assert self.process.stdout is not None
@@ -58,7 +79,8 @@ class Demo:
                 self._keep(line)
                 if text in line:
                     return line
-            assert self.process.poll() is None or not self._lines.empty(), f"ended without {text!r}:\n{self.text}"
+            over = not self._readers[1].is_alive() and self._lines.empty()
+            assert not over, f"ended without {text!r}:\n{self.text}"
         raise AssertionError(f"no {text!r} within {LIMIT_S:g} s:\n{self.text}")
 
     def interrupt(self) -> None:
@@ -66,11 +88,14 @@ class Demo:
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> int:
-        """Wait for its end; its exit status."""
+        """Wait for its end and for all that it has printed; its exit status."""
         status = self.process.wait(LIMIT_S)
+        for reader in self._readers:
+            reader.join(LIMIT_S)
+            assert not reader.is_alive(), "something that it started still holds its output"
         with contextlib.suppress(Empty):
             while True:
-                self._keep(self._lines.get(timeout=0.3))
+                self._keep(self._lines.get_nowait())
         return status
 
     @property

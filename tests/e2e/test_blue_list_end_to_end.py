@@ -11,9 +11,10 @@ import pytest
 
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.model_sessions import ModelSessions
+from tests.e2e.conftest import counted, final_counts
 from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.processes import Processes, Running
-from tools.dev.demo.run import Hub, lfr, start_hub
+from tools.dev.demo.run import lfr, start_hub
 from tools.dev.demo.signed import build_list, make_authority, now, plan_of, publisher_of, safe
 from tools.dev.demo.workspace import OFFICER, Workspace, build_hub, write_device_config
 from tools.dev.samples.extract import sample_files
@@ -22,13 +23,12 @@ from tools.hub.broker.mosquitto import free_port
 from tools.hub.publishing import operations
 from tools.hub.publishing.signing_keys import open_key
 from tools.hub.report.blue_tally import BlueTally
-from tools.hub.report.tallies import Deployment, read_book
+from tools.hub.report.tallies import Deployment
 from tools.hub.watchlist.blue_list import Recogniser, build_blue_list
 from tools.hub.watchlist.build import read_built, write
 from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
 
 LIMIT_S = 120.0
-COUNTED_S = 30.0
 pytestmark = pytest.mark.long
 
 
@@ -60,34 +60,20 @@ def workspace(tmp_path: Path, clip: Path) -> Workspace:
     return made
 
 
-def counted(workspace: Workspace) -> Deployment:
-    """The hub's counts."""
-    found = read_book(workspace.hub.report_file).deployments
-    return next(iter(found.values()), Deployment(deployment_id="none"))
-
-
 def recognitions(tally: BlueTally) -> int:
     return len(tally.waiting_seen) + tally.without_pass
 
 
 def wait_for_recognition(workspace: Workspace, device: Running) -> None:
     deadline = time.monotonic() + LIMIT_S
-    while not recognitions(counted(workspace).blue_list):
+    while not recognitions(counted(workspace.hub.report_file).blue_list):
         device.check()
         assert time.monotonic() < deadline, device.last_lines(40)
         time.sleep(0.1)
 
 
-def final_counts(workspace: Workspace, hub: Hub) -> Deployment:
-    """The hub's counts, once those of the device's end are in its book: everybody who was seen is accounted for."""
-    deadline = time.monotonic() + COUNTED_S
-    while True:
-        assert hub.process.exit_status is None, hub.process.last_lines()
-        tally = counted(workspace)
-        if tally.total("faces_seen") == tally.total("discarded") + tally.total("lost"):
-            return tally
-        assert time.monotonic() < deadline, tally
-        time.sleep(0.1)
+def everybody_is_accounted_for(tally: Deployment) -> bool:
+    return tally.total("faces_seen") == tally.total("discarded") + tally.total("lost")
 
 
 def test_a_volunteer_in_the_clip_is_counted_at_the_hub_and_raises_no_alert(workspace: Workspace) -> None:
@@ -97,7 +83,7 @@ def test_a_volunteer_in_the_clip_is_counted_at_the_hub_and_raises_no_alert(works
         device = processes.start("device", [lfr(), "run", "--config", str(workspace.config)])
         wait_for_recognition(workspace, device)
         assert device.process.wait(LIMIT_S) == 0, device.last_lines()
-        tally = final_counts(workspace, hub)
+        tally = final_counts(workspace.hub.report_file, hub, everybody_is_accounted_for)
     assert tally.alerts_received == tally.total("alerts") == 0
     assert tally.total("faces_seen") > 0
     assert not list(workspace.root.rglob("payloads/*")), "the sealed volunteer goes with the list"

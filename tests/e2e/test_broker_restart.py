@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import final_counts
 from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.processes import Processes, Running
 from tools.dev.demo.run import lfr, start_hub
 from tools.dev.demo.signed import publish_signed
 from tools.dev.demo.workspace import Workspace, build_hub, write_device_config
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
-from tools.hub.report.tallies import read_book
+from tools.hub.report.tallies import Deployment
 
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 
 
 @pytest.fixture
@@ -51,7 +52,15 @@ def wait_for_status(workspace: Workspace, device: Running, wanted: Callable[[dic
             if wanted(json.loads((workspace.run_dir / "status.json").read_text())):
                 return
         except FileNotFoundError:
-            os.sched_yield()
+            pass
+        time.sleep(0.02)
+
+
+def all_has_arrived(tally: Deployment) -> bool:
+    """Alerts with their probes, and everybody who was seen is accounted for."""
+    accounted = ("discarded", "lost", "alerts")  # lost: of a worker that a busy machine did not run for its beats
+    alerts = tally.alerts_received >= tally.total("alerts") > 0 and tally.probes_received >= tally.alerts_received
+    return alerts and tally.total("faces_seen") == sum(tally.total(name) for name in accounted)
 
 
 @pytest.mark.long
@@ -69,9 +78,5 @@ def test_alerts_reach_the_hub_once_although_the_broker_was_killed(
         wait_for_status(workspace, device, lambda status: status["outbox_waiting"])
         broker[0] = start_broker(workspace.hub, port)
         assert device.process.wait(LIMIT_S) == 0, device.last_lines()
-        assert hub.process.exit_status is None, hub.process.last_lines()
-    (counted,) = read_book(workspace.hub.report_file).deployments.values()
-    assert counted.alerts_received == counted.total("alerts") > 0, device.last_lines(40)
-    assert counted.probes_received >= counted.alerts_received
-    accounted = ("discarded", "lost", "alerts")  # lost: of a worker that a busy machine did not run for its beats
-    assert counted.total("faces_seen") == sum(counted.total(name) for name in accounted)
+        tally = final_counts(workspace.hub.report_file, hub, all_has_arrived)
+    assert tally.alerts_received == tally.total("alerts"), device.last_lines(40)

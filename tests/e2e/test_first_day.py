@@ -85,7 +85,7 @@ def desk(tmp_path: Path, clip: Path) -> Iterator[Desk]:
     yield made
     for process in made.running:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
 
 
 def use_free_ports(folder: Path) -> None:

@@ -20,7 +20,7 @@ from tools.dev.clip.make import ready_clip
 from tools.dev.clip.spec import DEFAULT_SCENE, ClipSpec, Passer
 from tools.dev.samples.extract import distinct_avatars
 
-WITHIN_S = 60.0
+WITHIN_S = 300.0
 PERSON = "Zoë Ñandú"
 """The listed person's folder."""
 

@@ -14,6 +14,7 @@ import pytest
 from device.domain.finding import Candidate
 from device.domain.sight import Face, Frame
 from device.edges.camera.recording import RecordedSource
+from device.recognition.detect_ahead import Pressed, always
 from device.recognition.pipeline import Pipeline
 from device.recognition.replay import Request, replay
 from tests.replay.golden_log import Log, Recorder
@@ -36,7 +37,7 @@ class Unsteady:
                 time.sleep(decoding.choice(PAUSES_S) / 2)
                 yield frame
 
-        def looked(pipeline: Pipeline, frame: Frame, pressed: bool = True) -> list[Face] | None:
+        def looked(pipeline: Pipeline, frame: Frame, pressed: Pressed = always) -> list[Face] | None:
             time.sleep(looking.choice(PAUSES_S))
             return look(pipeline, frame, pressed)
 

@@ -15,6 +15,7 @@ from device.domain.audit_record import Record
 from device.errors import Unavailable
 from device.hub_api import messages
 from device.supervisor.state_machine import State
+from device.supervisor.timing import AUDIT_COUNTS_S, AUDIT_COUNTS_SAME_S, AUDIT_COUNTS_SETTLE_S
 from tests.sim.rig import MakeRig, Rig
 
 
@@ -102,6 +103,27 @@ def test_the_count_balances_every_minute_while_people_pass(rig: MakeRig) -> None
     assert all(row.balanced for row in counts), counts
     assert max(row.alerted or 0 for row in counts) >= 9
     assert verdict(r).ok
+
+
+def test_counts_that_change_are_noted_every_ten_seconds_and_others_every_minute(rig: MakeRig) -> None:
+    """A kill loses what was counted since the last row."""
+
+    async def scene(r: Rig) -> list[int]:
+        await r.recognising()
+        seen = []
+        for _ in range(6):
+            r.worker.passers_by(1)
+            await asyncio.sleep(AUDIT_COUNTS_S + AUDIT_COUNTS_SETTLE_S)
+            seen.append([row for row in rows(r) if row.what == "counts"][-1].faces_seen or 0)
+        before = len([row for row in rows(r) if row.what == "counts"])
+        await asyncio.sleep(AUDIT_COUNTS_SAME_S - AUDIT_COUNTS_S - AUDIT_COUNTS_SETTLE_S)
+        assert len([row for row in rows(r) if row.what == "counts"]) == before, "nothing has changed"
+        await asyncio.sleep(AUDIT_COUNTS_S + 2 * AUDIT_COUNTS_SETTLE_S)
+        assert len([row for row in rows(r) if row.what == "counts"]) == before + 1
+        return seen
+
+    r = rig(live=True)
+    assert r.play(scene) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_worker_that_lies_about_its_alerts_shows_in_the_chain(rig: MakeRig) -> None:

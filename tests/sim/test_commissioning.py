@@ -43,6 +43,7 @@ async def commissioned(r: Rig) -> None:
     assert not r.device.supervisor.sign.driven
     asked(r)
     await r.until(lambda: bool(r.launcher.workers) and bool(r.worker.views))
+    await asyncio.sleep(r.launcher.script.hello_s)
 
 
 def test_without_a_list_a_detector_runs_under_a_sign_that_was_sensed_lit_and_goes_dark_after_it(rig: MakeRig) -> None:
@@ -72,6 +73,27 @@ def test_no_detector_runs_while_the_sign_is_not_sensed_lit(rig: MakeRig) -> None
         assert not r.worker.running
 
     unpublished(rig).play(scene)
+
+
+def test_a_worker_without_its_protections_shows_nothing_of_a_live_camera(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
+        r.launcher.script.protections = {**r.launcher.script.protections, "memory_locked": False}
+        await r.until(lambda: r.state is State.READY)
+        await asyncio.sleep(2)
+        asked(r)
+        await r.until(lambda: bool(r.launcher.workers))
+        worker = r.worker
+        worker.say(ViewPicture(sealed=b"for the hub"))
+        await r.until(lambda: not worker.running)
+        await asyncio.sleep(5)
+        assert len(r.launcher.workers) == 1, "it is not tried again while this view is asked for"
+        assert not any(topic == TOPIC for topic, _ in r.hub.received)
+
+    r: Rig = rig(live_view=True, live=True)
+    r.repository.offers = False
+    r.play(scene)
+    refused = [(row.camera, row.condition) for row in rows(r) if row.what == "refused"]
+    assert refused == [("front", "memory locked")]
 
 
 @pytest.mark.parametrize("how", ["stop", "hub away", "end-view", "housing opened"])

@@ -169,3 +169,19 @@ def test_a_view_that_is_to_come_is_refused(rig: MakeRig) -> None:
         assert r.hub.replies() == [("view", "refused")]
 
     rig(live_view=True).play(scene)
+
+
+def test_a_view_that_another_one_replaces_has_an_end_of_its_own_in_the_audit_log(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
+        await showing(r)
+        second = a_command(r.hub.folder, "view", r.clock.wall(), recipient=RECIPIENT, good_for_s=300.0, given_by="op-2")
+        r.hub.send(second)
+        await r.until(lambda: r.hub.replies() == [("view", "done"), ("view", "done")])
+        r.hub.command("end-view")
+        await r.until(lambda: len(r.hub.replies()) == 3)
+
+    r = rig(live_view=True)
+    r.play(scene)
+    found = [(row.event, row.officer) for row in rows(r) if row.what == "view"]
+    assert found[:3] == [("began", "op-1"), ("replaced", "op-1"), ("began", "op-2")]
+    assert found[3][0] == "ended"

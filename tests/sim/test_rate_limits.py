@@ -7,7 +7,7 @@ import asyncio
 from device.hub_api import messages
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.state_machine import State
-from device.supervisor.timing import STATE_DETAILS_S, STATUS_LINE_S
+from device.supervisor.timing import STATE_DETAILS_S, STATUS_S
 from tests.sim.rig import MakeRig, Rig
 
 
@@ -58,7 +58,7 @@ def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: 
             r.device.supervisor.requests.stop = f"button {n}"
             await asyncio.sleep(0.1)
         assert len(r.hub.states()) - before <= 10 / STATE_DETAILS_S + 4
-        assert len(r.service.said) - lines <= 10 / STATUS_LINE_S + 4
+        assert len(r.service.said) - lines <= 10 / STATUS_S + 4
         r.device.supervisor.requests.stop = "the last word"
         await asyncio.sleep(2)
         assert "the last word" in r.service.last_status

@@ -309,7 +309,9 @@ BROKEN = {"lamp_works": False, "wire_cut": True, "flicker_s": 0.11, "failing": T
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(FAULT, st.floats(0.05, 8.0), st.floats(0.05, 4.0)), min_size=1, max_size=4))
 def test_nobody_is_looked_at_under_a_sign_that_was_dark_for_a_second(
     rig: MakeRig, tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[str, float, float]]

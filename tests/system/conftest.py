@@ -59,27 +59,44 @@ class Board:
         program = "/opt/lfr/.venv/bin/python /opt/lfr/source/tests/system/publish.py"
         given = f"/etc/lfr {ENTRY} /srv/host/listed.jpg {ends_in.total_seconds():.0f} {alert_hours}"
         share = "chgrp -R lfr /etc/lfr/roots && chmod -R g+rX /etc/lfr/roots"
-        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/cache/lfr {program} {given}; {share}", within_s=120)
+        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/cache/lfr {program} {given}; {share}")
 
     def lists(self) -> list[str]:
         """Sealed lists that lie on the device."""
         return str(self.guest.run("find", "/var/lib/lfr", "-path", "*/payloads/*", "-type", "f")).split()
 
-    def state(self) -> str:
-        """The device's state as `lfr status` prints it; empty while there is none."""
+    def status(self) -> dict[str, Any]:
+        """`lfr status --json`; empty while there is none."""
         import json
 
-        said = self.guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
+        output = self.guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
         try:
-            return str(json.loads(said)["state"])
+            found: dict[str, Any] = json.loads(output)
         except ValueError:
-            return ""
+            return {}
+        return found
+
+    def state(self) -> str:
+        """The device's state by its status; empty while there is none."""
+        return str(self.status().get("state", ""))
+
+    def line(self) -> str:
+        """The service's status line."""
+        return self.guest.show("lfr", "StatusText")["StatusText"]
+
+    def until_line(self, *words: str) -> None:
+        """Wait until the status line has all these words; they may come a beat after what they tell of."""
+        self.guest.until(lambda: all(word in self.line() for word in words), why=self.line)
 
     def start(self) -> None:
         """Start the service and wait until it recognises."""
         self.guest.run("systemctl", "reset-failed", "lfr", check=False)
         self.guest.run("systemctl", "start", "lfr")
-        self.guest.until(lambda: self.state() == "recognising", 90.0, lambda: self.why())
+        self.until_recognising()
+
+    def until_recognising(self) -> None:
+        """Wait until it recognises."""
+        self.guest.until(lambda: self.state() == "recognising", why=self.why)
 
     def why(self) -> str:
         """`lfr why` and the end of the service's journal."""
@@ -159,8 +176,7 @@ def install(guest: Guest) -> None:
     guest.run("systemd-run", "--unit=hub", "--quiet", "/opt/lfr/.venv/bin/lfr", *hub)
     guest.until(
         lambda: any('"url"' in line for line in guest.journal("hub")),
-        60.0,
-        lambda: "\n".join(guest.journal("hub")[-20:]),
+        why=lambda: "\n".join(guest.journal("hub")[-20:]),
     )
 
 

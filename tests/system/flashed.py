@@ -97,8 +97,8 @@ class Booted:
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
             )
         try:
-            self.until(lambda: self._leader() != "", 20.0, self._output)
-            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._output)
+            self.until(lambda: self._leader() != "", 90.0, self._output)
+            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 180.0, self._output)
         except BaseException:
             self.close()
             raise
@@ -111,7 +111,7 @@ class Booted:
     def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]
 
-    def run(self, *command: str, check: bool = False, within_s: float = 60.0) -> str:
+    def run(self, *command: str, check: bool = False, within_s: float = 180.0) -> str:
         """A command's output, as root in there; with `check` RuntimeError when it fails."""
         path = {**CLEAN, "PATH": f"/usr/local/bin:{CLEAN['PATH']}"}
         done = run_inside(self._leader(), command, path, check=check, within_s=within_s)
@@ -134,6 +134,10 @@ class Booted:
             within_s,
             lambda: self.run("systemctl", "status", "--no-pager", "--lines=30", unit),
         )
+
+    def until_shown(self, unit: str, name: str, begins: str) -> None:
+        """Wait until a property of a unit begins so: a status line may come a moment after READY=1."""
+        self.until(lambda: self.show(unit, name).startswith(begins), 90.0, lambda: self.show(unit, name))
 
     def show(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", "--value", f"--property={name}", unit)

@@ -1,6 +1,6 @@
 """Random SIGKILLs of hub, broker and device while alerts are raised and judged; nothing may be lost or reappear.
 
-    python tests/system/hub_kills.py --kills 1000 --seed 7 --folder DIR     # the long run; one JSON line of counts
+    python -m tests.system.hub_kills --kills 1000 --seed 7 --folder DIR     # the long run; one JSON line of counts
 
 The hub is `lfr hub serve` with a real mosquitto; the device is a process of its own (`hub_kills_device.py`).
 """
@@ -8,6 +8,7 @@ The hub is `lfr hub serve` with a real mosquitto; the device is a process of its
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -16,7 +17,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
+from tests.machine_time import of_processes
+from tests.system.van_running import STEP_WITHIN_S, child_of, children_of, wait
 from tools.hub.broker.mosquitto import free_port
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.report.deployment_report import report_of
@@ -37,7 +39,6 @@ SITE, DEVICE, DEPLOYMENT, ENTRY = "demo", "cam-1", "d-1", "e-042"
 JPEG = b"\xff\xd8\xff\xe0 drawn, nobody's"
 DEVICE_PROGRAM = Path(__file__).with_name("hub_kills_device.py")
 BACK_WITHIN_S = 5.0
-STEP_WITHIN_S = 60.0
 
 
 def now() -> WallTime:
@@ -160,31 +161,28 @@ class Drill:
             self._hub_process.wait()
             self.start_hub()
         if victim == "broker":
-            os.kill(self.broker_pid(), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.broker_pid(), signal.SIGKILL)
         if "device" in victim:
             self.start_device()
 
     def broker_pid(self) -> int:
         """The hub's child that is mosquitto, once there is one: the hub may be starting it again."""
-        children = Path(f"/proc/{self._hub_process.pid}/task/{self._hub_process.pid}/children")
-        found: list[int] = []
-
-        def look() -> bool:
-            found[:] = [int(p) for p in children.read_text().split() if _name(int(p)) == "mosquitto"]
-            return bool(found)
-
-        wait(look, "the broker's process")
-        return found[0]
+        return child_of(self._hub_process.pid, "mosquitto")
 
     def check_page(self) -> None:
-        """Every unjudged alert is on the page within BACK_WITHIN_S, and nothing that was judged false ever is."""
-        began = time.monotonic()
-        wait(lambda: self.open <= set(self.page()), "every unjudged alert on the page")
-        self.counts.back_s.append(round(time.monotonic() - began, 2))
+        """Every unjudged alert is on the page within BACK_WITHIN_S of machine time, nothing judged false ever is."""
+        with of_processes(self.processes) as machine:
+            wait(lambda: self.open <= set(self.page()), "every unjudged alert on the page")
+            self.counts.back_s.append(round(machine.seconds, 2))
         shown = self.page()
         assert not self.false & set(shown), "a ghost: judged false, and on the page"
         wrong = {a: o for a, o in shown.items() if o != ("true_alert" if a in self.true else None)}
         assert not wrong, wrong
+
+    def processes(self) -> list[int]:
+        """Hub, broker and device."""
+        return [self._hub_process.pid, self._device.pid, *children_of(self._hub_process.pid, "mosquitto")]
 
     def settle(self) -> None:
         """Every judgement reached its device: what was judged false is deleted there, and what is open is not."""
@@ -213,7 +211,7 @@ class Drill:
     def stop(self) -> None:
         for process in (self._device, self._hub_process):
             process.terminate()
-            process.wait(15)
+            process.wait(STEP_WITHIN_S)
 
     def report(self) -> dict[str, Any]:
         """The hub's own counts, after it ended."""
@@ -226,7 +224,7 @@ class Drill:
     def _ask(
         self, method: str, path: str, cookie: str, body: str | None = None
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=10)
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=STEP_WITHIN_S)
         headers = {"Host": self._url.netloc, "Cookie": cookie}
         if body is not None:
             headers |= {"Origin": f"http://{self._url.netloc}", "X-CSRF-Token": self._token}
@@ -235,13 +233,6 @@ class Drill:
         content = answer.read()
         connection.close()
         return answer, content
-
-
-def wait(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + STEP_WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {STEP_WITHIN_S:g} s: {what}"
-        time.sleep(0.05)
 
 
 def drill(folder: Path, *, kills: int, seed: int) -> Counts:
@@ -257,13 +248,6 @@ def drill(folder: Path, *, kills: int, seed: int) -> Counts:
     waiting = {"awaiting_judgement": len(running.open)} if running.open else {}
     assert counts == {"received": expected.raised, **judged, **waiting}, (counts, expected)
     return expected
-
-
-def _name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
 
 
 def main() -> None:

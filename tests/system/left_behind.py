@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import pyrage
 
 from device.outbox.sealing import open_sealed
 
+COPIES = 20
 PIECE = 32
 """Bytes of noise that must be equal: of a picture's or a template's, no other data has as many."""
 AGE = b"age-encryption.org/v1"
@@ -90,8 +91,11 @@ def search(folders: Iterable[Path], wanted: Iterable[Wanted]) -> list[Trace]:
 
 def _contents(folders: Iterable[Path]) -> Iterator[tuple[str, bytes, bool]]:
     """Place, bytes, and whether they were encrypted: of every file, and of what opens (rule 3)."""
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    pending = [(str(path), path.read_bytes()) for path in files]
+    files, pending = [], []
+    for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
+        with contextlib.suppress(FileNotFoundError):  # a running program has put it in another one's place
+            pending.append((str(path), path.read_bytes()))
+            files.append(path)
     yield from ((place, content, False) for place, content in pending)
     for path in files:
         if path.suffix in (".sqlite", ".db"):
@@ -126,12 +130,22 @@ def _opened(content: bytes, keys: list[pyrage.x25519.Identity]) -> bytes | None:
 
 
 def _rows_of(path: Path) -> list[tuple[str, bytes]]:
-    """Every row of a database of the hub or a device that is sealed with a key in the same database, opened."""
+    """Every row of a database of the hub or a device that is sealed with a key in the same database, opened.
+
+    Copied again where a running program wrote into it meanwhile.
+    """
+    for _ in range(COPIES - 1):
+        with contextlib.suppress(sqlite3.DatabaseError, FileNotFoundError):
+            return _rows_of_a_copy(path)
+    return _rows_of_a_copy(path)
+
+
+def _rows_of_a_copy(path: Path) -> list[tuple[str, bytes]]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for each in path.parent.glob(f"{path.name}*"):
             shutil.copy(each, folder)
-        with closing(sqlite3.connect(Path(folder) / path.name)) as sql:
+        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as sql:
             sql.row_factory = sqlite3.Row
             tables = [name for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
             if "keys" not in tables:

@@ -13,23 +13,22 @@ import argparse
 import csv
 import io
 import json
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from device.domain.proportion import wilson
+from tests.machine_time import of_processes
 from tests.system.emulated_worker import DETECTOR_SHA256, RECOGNISER_SHA256, THRESHOLD
 from tests.system.left_behind import Trace, Wanted, picture, search, template, text
 from tests.system.van import PASSWORD, SUPERVISOR, Van, drawn, listed_people, now
-from tests.system.van_running import ROOT, Running, wait
+from tests.system.van_running import ROOT, STEP_WITHIN_S, Running, rows_of, wait
 from tools.hub.report.audit_counts import count_chains
 from tools.hub.report.home_office import COLUMNS
 
@@ -58,12 +57,26 @@ class Truth:
 
 
 class RecognitionClock:
-    """Counts how long at least one device recognised, by the devices' own status files, from outside."""
+    """Counts how long at least one device recognised, from outside: by the moments in the devices' status files.
+
+    A file is read every 50 ms, and its `since` is the moment of its state: files that are written or read late on a
+    busy machine shift nothing.
+    """
 
     def __init__(self, running: Running) -> None:
-        self.seconds = 0.0
         self._running, self._over = running, threading.Event()
+        self._begun: dict[str, datetime] = {}
+        self._spans: list[tuple[datetime, datetime]] = []
         self._thread = threading.Thread(target=self._count, daemon=True)
+
+    @property
+    def seconds(self) -> float:
+        """So far; times at which several devices recognised count once."""
+        total, covered = 0.0, datetime.min.replace(tzinfo=timezone.utc)
+        for begun, ended in sorted(self._spans):
+            total += max(0.0, (ended - max(begun, covered)).total_seconds())
+            covered = max(covered, ended)
+        return total
 
     def __enter__(self) -> RecognitionClock:
         self._thread.start()
@@ -72,14 +85,22 @@ class RecognitionClock:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        for name in list(self._begun):
+            self._end(name, now())
 
     def _count(self) -> None:
-        before = time.monotonic()
         while not self._over.wait(0.05):
-            at = time.monotonic()
-            if any(self._running.state(name) == "recognising" for name in self._running.van.devices):
-                self.seconds += at - before
-            before = at
+            for name in self._running.van.devices:
+                status = self._running.status(name)
+                since = datetime.fromisoformat(status["since"].replace("Z", "+00:00")) if status else now()
+                if name in self._begun and (status.get("state") != "recognising" or since != self._begun[name]):
+                    self._end(name, since)
+                if status.get("state") == "recognising":
+                    self._begun.setdefault(name, since)
+
+    def _end(self, name: str, at: datetime) -> None:
+        begun = self._begun.pop(name)
+        self._spans.append((begun, max(begun, at)))
 
 
 class Day:
@@ -169,7 +190,7 @@ class Day:
         """`lfr deployment end`: the devices erase, receipt by receipt, and end."""
         self._lfr("deployment", "end", DEPLOYMENT, "--hub", str(self.van.hub.root))
         for name in DEVICES:
-            assert self.running.devices[name].wait(60) == 0, self.van.log(name).read_text()[-2000:]
+            assert self.running.devices[name].wait(2 * STEP_WITHIN_S) == 0, self.van.log(name).read_text()[-2000:]
         wait(lambda: not self.running.page.cases(), "an empty desk")
         wait(lambda: not list(self.van.hub.references.iterdir()), "no reference photo at the hub")
 
@@ -190,7 +211,7 @@ class Day:
 
     def _alert(self, device: str, number: int, *, cut: bool = False, revisions: int = 0) -> str:
         """A listed person appears; its alert once it is on the page. cut: the broker is killed right before."""
-        running, known = self.running, set(self.running.page.cases())
+        running, known = self.running, {case["id"] for case in self.running.page.snapshot()["cases"]}
         if cut:
             running.kill_broker()
         person = self.people[number % len(self.people)]
@@ -221,12 +242,14 @@ class Day:
         self.running.start_hub()
 
     def _is_back(self, alert: str) -> None:
-        self.truth.back_s.append(wait(lambda: alert in self.running.page.cases(), "an open alert on the page again"))
+        with of_processes(self.running.processes) as machine:
+            wait(lambda: alert in self.running.page.cases(), "an open alert on the page again")
+            self.truth.back_s.append(machine.seconds)
         self.running.until_recognising()
 
     def _is_erased(self, device: str, alert: str) -> None:
         """It is on no page and in no outbox any more."""
-        assert alert not in self.running.page.cases()
+        assert alert not in {case["id"] for case in self.running.page.snapshot()["cases"]}
         wait(lambda: alert not in self.outbox(device), f"{alert} erased on {device}")
 
     def outbox(self, device: str) -> list[str]:
@@ -238,9 +261,7 @@ class Day:
         return self._rows(device, "SELECT kind FROM messages WHERE state = 'waiting'")
 
     def _rows(self, device: str, query: str) -> list[str]:
-        file = self.van.state_dir(device) / "outbox.sqlite"
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)) as sql:
-            return [row[0] for row in sql.execute(query)]
+        return rows_of(self.van.state_dir(device) / "outbox.sqlite", query)
 
     def search(self) -> list[Trace]:
         """What is left of anybody below the van's folder."""

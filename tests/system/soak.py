@@ -16,7 +16,6 @@ import platform
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,7 @@ from tests.system import hub_kills
 from tests.system.left_behind import Wanted, picture, search, template, text
 from tests.system.soak_book import Episode, SoakBook
 from tests.system.van import Van, drawn, listed_people, now
-from tests.system.van_running import ROOT, Running, child_of, wait
+from tests.system.van_running import ROOT, Running, child_of, rows_of, wait
 from tools.hub.report.audit_counts import count_chains
 from tools.hub.report.deployment_report import report_of
 from tools.hub.report.tallies import read_book
@@ -165,7 +164,7 @@ class VanEpisode:
         with contextlib.suppress(AssertionError):
             wait(lambda: self.open <= set(page.cases()), "every unjudged alert", PATIENCE_S)
         self.back_s.append(time.monotonic() - began)
-        shown = set(page.cases())
+        shown = {case["id"] for case in page.snapshot()["cases"]}
         self.lost |= self.open - shown
         self.open -= self.lost
         known = self.open | {alert for alert, outcome in self.judged.items() if outcome == "true_alert"}
@@ -213,9 +212,7 @@ class VanEpisode:
         file = self.van.state_dir(name) / "outbox.sqlite"
         if not file.exists():
             return set()
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30.0)) as sql:
-            query = "SELECT DISTINCT alert_id FROM messages WHERE kind = 'alert'"
-            return {row[0] for row in sql.execute(query)}
+        return set(rows_of(file, "SELECT DISTINCT alert_id FROM messages WHERE kind = 'alert'"))
 
     def _wanted(self) -> list[Wanted]:
         found = [picture("probe", "", content) for content in self._probes]

@@ -24,6 +24,8 @@ config = yaml.safe_load(file.read_text())
 config['cameras'].append({**copy.deepcopy(config['cameras'][0]), 'id': 'rear'})
 file.write_text(yaml.safe_dump(config))
 """
+PATIENT, WATCHDOG = "/etc/systemd/system/lfr.service.d", "[Service]\\nWatchdogSec=60\\n"
+"""A drop-in: a machine that stands still for 1.5 s is none of these faults; test_service.py tests the watchdog."""
 SMALL = (
     "cp -a /var/lib/lfr /tmp/state; mount -t tmpfs -o size=400m,mode=700 lfr-state /var/lib/lfr;"
     "chown lfr:lfr /var/lib/lfr; cp -a /tmp/state/. /var/lib/lfr/"
@@ -36,8 +38,10 @@ def two_cameras(board: Board) -> Iterator[Board]:
     guest = board.guest
     guest.run("sh", "-ec", f"cp -a /etc/lfr/device.yaml /tmp/one-camera; {SMALL}")
     guest.run("/opt/lfr/.venv/bin/python", "-c", REAR)
+    guest.run("sh", "-ec", f"mkdir -p {PATIENT}; printf '{WATCHDOG}' >{PATIENT}/patient.conf; systemctl daemon-reload")
     yield board
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    guest.run("systemctl", "stop", "lfr")
+    guest.run("sh", "-ec", f"rm -r {PATIENT}; systemctl daemon-reload")
     guest.run("sh", "-ec", "umount /var/lib/lfr; rm -r /tmp/state; cp -a /tmp/one-camera /etc/lfr/device.yaml")
 
 
@@ -47,19 +51,20 @@ def running(two_cameras: Board) -> Iterator[Board]:
     two_cameras.publish()
     two_cameras.start()
     guest = two_cameras.guest
-    guest.until(lambda: [c["status"] for c in cameras(two_cameras).values()] == ["online"] * 2, 60.0, two_cameras.why)
+    guest.until(lambda: list(cameras(two_cameras).values()) == ["online"] * 2, why=two_cameras.why)
     yield two_cameras
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    guest.run("systemctl", "stop", "lfr")
 
 
-def cameras(board: Board) -> dict[str, Any]:
-    """Each camera in `lfr status --json`."""
-    text = board.guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
-    try:
-        found: dict[str, Any] = json.loads(text)["cameras"]
-    except ValueError:
-        return {}
-    return found
+def cameras(board: Board) -> dict[str, str]:
+    """Each camera's state in `lfr status --json`; `ended`: its recording has ended, or its worker died."""
+    return {name: camera["status"] for name, camera in board.status().get("cameras", {}).items()}
+
+
+def crashes(board: Board, camera: str) -> list[dict[str, Any]]:
+    """Entries of the journal on this camera's dead workers, oldest first."""
+    entries = board.guest.journal("lfr", f"LFR_CAMERA={camera}", "LFR_EVENT=worker.crashed", "--output=json")
+    return [json.loads(entry) for entry in entries]
 
 
 def workers(board: Board) -> list[str]:
@@ -68,27 +73,23 @@ def workers(board: Board) -> list[str]:
     return board.guest.run("cat", f"/proc/{pid}/task/{pid}/children").split()
 
 
-def line(board: Board) -> str:
-    return board.guest.show("lfr", "StatusText")["StatusText"]
-
-
-@pytest.mark.parametrize(("signal", "within_s"), [("KILL", 5.0), ("STOP", 20.0)])
-def test_a_worker_that_dies_or_freezes_is_named_while_the_other_goes_on(
-    running: Board, signal: str, within_s: float
-) -> None:
+@pytest.mark.parametrize("signal", ["KILL", "STOP"])
+def test_a_worker_that_dies_or_freezes_is_named_while_the_other_goes_on(running: Board, signal: str) -> None:
     guest, before = running.guest, running.main_pid()
-    victim = workers(running)[1]
+    known = {camera: len(crashes(running, camera)) for camera in cameras(running)}
+    victim, shown = workers(running)[1], cameras(running)
     guest.run("kill", f"-{signal}", victim)
-    guest.until(lambda: "camera " in line(running), within_s, running.why)
-    text = line(running)
-    assert text.startswith("recognising, ")
-    lost, kept = ("rear", "front") if "camera rear" in text else ("front", "rear")
-    shown = cameras(running)
-    assert (shown[lost]["status"], shown[kept]["status"]) == ("ended", "online")
-    assert guest.status_of("test", "-d", f"/proc/{victim}") != 0, "a frozen worker is killed"
-    entries = guest.run("journalctl", "--unit=lfr", f"LFR_CAMERA={lost}", "LFR_EVENT=worker.crashed", "--output=json")
-    entry = json.loads(entries.splitlines()[-1])
-    assert entry["PRIORITY"] == "3"
+
+    def one_ended_beside_the_other() -> bool:
+        shown.update(cameras(running))
+        return sorted(shown.values()) == ["ended", "online"]
+
+    guest.until(one_ended_beside_the_other, why=running.why)
+    (lost,) = (camera for camera, state in shown.items() if state == "ended")
+    running.until_line("recognising, ", f"camera {lost} ")
+    guest.until(lambda: guest.status_of("test", "-d", f"/proc/{victim}") != 0, why=lambda: "a frozen worker is killed")
+    guest.until(lambda: len(crashes(running, lost)) > known[lost], why=running.why)
+    assert crashes(running, lost)[-1]["PRIORITY"] == "3"
     guest.run("sleep", "3")
     assert running.state() == "recognising"
     assert running.main_pid() == before
@@ -101,10 +102,11 @@ def test_a_reload_reads_again_and_a_mistake_is_refused_while_recognition_goes_on
     try:
         guest.run("sh", "-c", "sed -i 's/backend: auto/backend: onnxruntime/' /etc/lfr/device.yaml")
         guest.run("systemctl", "reload", "lfr")
-        guest.until(lambda: any("reload.done" in x and "vision" in x for x in guest.journal("lfr")), 10.0, running.why)
+        guest.until(lambda: any("reload.done" in x and "vision" in x for x in guest.journal("lfr")), why=running.why)
         guest.run("sh", "-c", "echo 'colour: blue' >>/etc/lfr/device.yaml")
         guest.run("systemctl", "reload", "lfr")
-        guest.until(lambda: any("reload.refused" in x and "colour" in x for x in guest.journal("lfr")), 10.0)
+        refused = ("reload.refused", "colour")
+        guest.until(lambda: any(all(w in x for w in refused) for x in guest.journal("lfr")), why=running.why)
     finally:
         guest.run("cp", "-a", "/tmp/reload", "/etc/lfr/device.yaml")
     assert running.state() == "recognising"
@@ -114,17 +116,17 @@ def test_a_reload_reads_again_and_a_mistake_is_refused_while_recognition_goes_on
 def test_events_have_priorities_fields_and_message_ids_in_the_journal(running: Board) -> None:
     from device.edges.service.journal_messages import MESSAGES
 
-    found = running.guest.run("journalctl", "--unit=lfr", f"MESSAGE_ID={MESSAGES['state'].id}", "--output=json")
-    entry = json.loads(found.splitlines()[-1])
+    of_state = f"MESSAGE_ID={MESSAGES['state'].id}"
+    entry = json.loads(running.guest.journal("lfr", of_state, "--output=json")[-1])
     assert (entry["PRIORITY"], entry["LFR_EVENT"], entry["LFR_STATE"]) == ("5", "state", "recognising")
     assert "now=recognising" in entry["MESSAGE"]
-    warnings = running.guest.run("journalctl", "--unit=lfr", "--priority=4", "--output=cat")
+    warnings = "\n".join(running.guest.journal("lfr", "--priority=4", "--output=cat"))
     assert "condition.fails " in warnings
     assert "worker.started" not in warnings
     running.guest.run("sh", "-ec", "cp /opt/lfr/source/systemd/lfr.catalog /usr/lib/systemd/catalog/")
     running.guest.run("journalctl", "--update-catalog")
-    shown = running.guest.run("journalctl", "--unit=lfr", "--catalog", f"MESSAGE_ID={MESSAGES['state'].id}")
-    assert "Subject: The device is recognising, it was armed" in shown
+    shown = running.guest.journal("lfr", "--catalog", of_state)
+    assert any("Subject: The device is recognising, it was armed" in text for text in shown)
 
 
 def test_a_key_that_the_service_may_not_read_is_named_and_is_not_tried_again(two_cameras: Board) -> None:
@@ -134,9 +136,9 @@ def test_a_key_that_the_service_may_not_read_is_named_and_is_not_tried_again(two
     guest.run("sh", "-ec", f"chown root:root {key}; chmod 600 {key}; systemctl reset-failed lfr || true")
     try:
         guest.run("systemctl", "start", "lfr", check=False)
-        guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] == "failed", 60.0, two_cameras.why)
+        guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] == "failed", why=two_cameras.why)
         told = guest.show("lfr", "ExecMainStatus", "NRestarts")
-        guest.until(lambda: "lfr config check" in guest.show("lfr-failed", "StatusText")["StatusText"], 10.0)
+        guest.until(lambda: "lfr config check" in guest.show("lfr-failed", "StatusText")["StatusText"])
         entries = guest.journal("lfr")[begun:]
     finally:
         guest.run("sh", "-ec", f"chgrp lfr {key}; chmod 640 {key}; systemctl reset-failed lfr")
@@ -169,7 +171,7 @@ def card(two_cameras: Board) -> Iterator[Board]:
         two_cameras.publish()
         two_cameras.start()
         yield two_cameras
-        guest.run("systemctl", "stop", "lfr", within_s=60)
+        guest.run("systemctl", "stop", "lfr")
         guest.run("umount", "/var/lib/lfr")
     finally:
         subprocess.run(["losetup", "--detach", loop], check=False)
@@ -181,17 +183,14 @@ def test_a_card_that_turns_read_only_stops_recognition_and_the_status_line_says_
     guest = card.guest
     guest.run("mount", "-o", "remount,abort", "/var/lib/lfr", check=False)
     assert guest.status_of("touch", "/var/lib/lfr/x") != 0
-    guest.until(lambda: card.state() == "inhibited", 10.0, card.why)
-    guest.until(lambda: "read-only" in line(card), 5.0, lambda: line(card))
-    assert "end the deployment, replace the card" in line(card)
+    guest.until(lambda: card.state() == "inhibited", why=card.why)
+    card.until_line("read-only", "end the deployment, replace the card")
     assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
     guest.run("systemctl", "stop", "lfr", within_s=60)  # ends with 69: it cannot erase; lfr-failed.service is started
-    guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "active", 30.0, card.why)
+    guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "active", why=card.why)
     guest.run("systemctl", "reset-failed", "lfr", check=False)
     guest.run("systemctl", "start", "lfr", within_s=60)  # returns when it is ready: it stays up, to light its lamp
-    guest.until(lambda: "Read-only" in line(card), 10.0, lambda: line(card))
-    assert line(card).startswith("safe, nothing is recognised")
-    assert "replace the card" in line(card)
+    card.until_line("safe, nothing is recognised", "Read-only", "replace the card")
     assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
 
 
@@ -199,9 +198,9 @@ def test_a_full_disk_stops_recognition_and_says_what_to_do_until_there_is_room(r
     guest = running.guest
     guest.run("sh", "-c", "dd if=/dev/zero of=/var/lib/lfr/full bs=1M 2>/dev/null; true")
     try:
-        guest.until(lambda: running.state() == "inhibited", 10.0, running.why)
-        guest.until(lambda: "free space" in line(running), 5.0, lambda: line(running))
+        guest.until(lambda: running.state() == "inhibited", why=running.why)
+        running.until_line("free space")
         assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
     finally:
         guest.run("rm", "/var/lib/lfr/full")
-    guest.until(lambda: running.state() == "recognising", 60.0, running.why)
+    running.until_recognising()

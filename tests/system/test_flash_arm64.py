@@ -81,7 +81,7 @@ def test_an_arm64_root_is_flashed_here_and_gets_ready_under_emulation(
         lfr("hub", "sign", van.hub, van.kit)
         board.run("lfr", "flash", "certify", "/media/kit", check=True, within_s=120)
         board.until_active("lfr.service", 120.0)
-        assert board.show("lfr.service", "StatusText").startswith("ready")
+        board.until_shown("lfr.service", "StatusText", "ready")
         assert board.run("uname", "-m") == "aarch64"
         board.run("mount", "--bind", "/var/tmp/cpuinfo", "/proc/cpuinfo", check=True)
         assert board.run(*SELF_TEST, "onnxruntime", check=True, within_s=500) == "agrees"

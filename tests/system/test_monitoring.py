@@ -114,11 +114,11 @@ def test_a_served_hub_shows_them_and_answers_nowhere_else(promtool: Path, tmp_pa
     try:
         assert serve.stdout is not None
         port = json.loads(serve.stdout.readline())["metrics_port"]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/metrics")
         shown = connection.getresponse().read().decode()
         serve.send_signal(signal.SIGTERM)
-        assert serve.wait(20) == 0
+        assert serve.wait(60) == 0
     finally:
         serve.kill()
     assert passes(promtool, "check", "metrics", given=shown) == ""

@@ -6,11 +6,14 @@ where it cannot be opened the test fails.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +25,14 @@ from tools.dev.demo.signed import publish_signed
 from tools.dev.demo.workspace import Workspace, build_hub, write_device_config
 from tools.dev.proof.canaries import FIRST, SECOND, Wanted
 from tools.dev.proof.disks import PLACES, Disks, below
-from tools.dev.proof.process_memory import ProcessMemory
+from tools.dev.proof.process_memory import NoView, ProcessMemory, Region
 from tools.dev.proof.search import Hit, Piece, Pieces, find_alike
 from tools.hub.broker.mosquitto import free_port, start_broker
 
 LIMIT_S = 120.0
 BROKER_BYTES = 200_000  # mosquitto is a small program
 ENDS_S, AFTER_S = 2.0, 1.0
+TRIES = 3
 
 
 def child_of(pid: int, word: str) -> int | None:
@@ -62,10 +66,17 @@ def wait_for(workspace: Workspace, device: Running, what: Callable[[dict[str, An
         device.check()
         assert time.monotonic() < deadline, device.last_lines()
         try:
-            if what(json.loads((workspace.run_dir / "status.json").read_text())):
+            if what(status_of(workspace)):
                 return
         except FileNotFoundError:
-            os.sched_yield()
+            pass
+        time.sleep(0.005)
+
+
+def status_of(workspace: Workspace) -> dict[str, Any]:
+    """The device's status file."""
+    found: dict[str, Any] = json.loads((workspace.run_dir / "status.json").read_text())
+    return found
 
 
 def wait_for_frame(workspace: Workspace, device: Running, frame: int) -> None:
@@ -85,21 +96,29 @@ def controls(piece: Piece) -> Iterator[Path]:
             file.unlink(missing_ok=True)
 
 
-def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
-    canaries: tuple[Path, ClipTruth, Wanted], tmp_path: Path
-) -> None:
-    clip, truth, wanted = canaries
-    pieces = Pieces(wanted.pieces)
-    templates = [pattern for pattern in wanted.patterns if pattern.what == "template"]
+class Late(Exception):
+    """This machine was busy with others, and the clip went on meanwhile."""
+
+
+@dataclass
+class Memories:
+    """Copies of memory: of worker and supervisor at each moment, and of the broker in the end."""
+
+    at: dict[str, tuple[list[Region], list[Region]]] = field(default_factory=dict)
+    broker: list[Region] = field(default_factory=list)
+
+
+def walked_by(folder: Path, clip: Path, truth: ClipTruth) -> Memories:
+    """A whole device over the clip, with its hub and broker below `folder`."""
+    folder.mkdir()
     port = free_port()
-    disks = Disks(but=[tmp_path / "clip.mp4"])
-    workspace = build_hub(tmp_path, port, 0)
-    assert workspace.clip == tmp_path / "clip.mp4"
+    workspace = build_hub(folder, port, 0)
+    assert workspace.clip == folder / "clip.mp4"
     shutil.copy(clip, workspace.clip)
     publish_signed(workspace, next(iter(watchlist_photos().values())), "Listed person")
-    temporary = tmp_path / "tmp"
+    temporary = folder / "tmp"
     temporary.mkdir()
-    found: dict[str, list[Hit]] = {}
+    found = Memories()
     broker = start_broker(workspace.hub, port)
     try:
         with Processes(workspace.logs) as processes:
@@ -109,27 +128,64 @@ def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
             device = processes.start("device", running, {"TMPDIR": str(temporary)})
             worker = glass_of(device.process.pid, "device.worker", device)
             supervisor = ProcessMemory(device.process.pid)  # not earlier: the starter becomes the device by exec
-            first, second = truth.passages
-            moments = {
-                "in view": (first.first + first.last) // 2,
-                "forgotten": first.last + round((ENDS_S + AFTER_S) * truth.fps),
-                "all forgotten": second.last + round((ENDS_S + AFTER_S) * truth.fps),
-            }
             wait_for(workspace, device, lambda status: status["state"] == "recognising")
-            copied = {}
-            for moment, frame in moments.items():
+            for moment, (frame, most) in moments(truth).items():
                 wait_for_frame(workspace, device, frame)
-                assert Path(f"/proc/{worker.pid}/status").read_text().split("VmSwap:")[1].split()[0] == "0"
-                copied[moment] = (worker.copy(), supervisor.copy())
+                try:
+                    swapped = Path(f"/proc/{worker.pid}/status").read_text().split("VmSwap:")[1].split()[0]
+                    found.at[moment] = (standing_still(worker), supervisor.copy())
+                except (FileNotFoundError, IndexError, NoView, ProcessLookupError) as over:
+                    raise Late("the clip is over") from over
+                assert swapped == "0"
+                if (now := status_of(workspace)["counters"]["frames"]) > most:
+                    raise Late(f"{moment}: at frame {now}, of {most}")
             assert device.process.wait(LIMIT_S) == 0, device.last_lines()
-            broker_memory = ProcessMemory(broker.pid)
-            found["broker"] = pieces.find(broker_memory.copy(least_bytes=BROKER_BYTES))
+            found.broker = ProcessMemory(broker.pid).copy(least_bytes=BROKER_BYTES)
     finally:
         broker.stop()
-    for moment, (of_worker, of_supervisor) in copied.items():
+    return found
+
+
+def standing_still(worker: ProcessMemory) -> list[Region]:
+    """A copy of memory in which nothing goes on meanwhile."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        return worker.copy()
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+
+
+def moments(truth: ClipTruth) -> dict[str, tuple[int, int]]:
+    """The frame from which each moment is, and the last one that a status (a second old at most) may have after it."""
+    first, second = truth.passages
+    return {
+        "in view": ((first.first + first.last) // 2, first.last + round((ENDS_S - 1.2) * truth.fps)),
+        "forgotten": (first.last + round((ENDS_S + AFTER_S) * truth.fps), truth.frames),
+        "all forgotten": (second.last + round((ENDS_S + AFTER_S) * truth.fps), truth.frames),
+    }
+
+
+def walked_by_in_time(folder: Path, clip: Path, truth: ClipTruth) -> Memories:
+    for attempt in range(TRIES - 1):
+        with contextlib.suppress(Late):
+            return walked_by(folder / f"try-{attempt}", clip, truth)
+    return walked_by(folder / "last-try", clip, truth)
+
+
+def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
+    canaries: tuple[Path, ClipTruth, Wanted], tmp_path: Path
+) -> None:
+    clip, truth, wanted = canaries
+    pieces = Pieces(wanted.pieces)
+    templates = [pattern for pattern in wanted.patterns if pattern.what == "template"]
+    clips = [tmp_path / name / "clip.mp4" for name in (*(f"try-{n}" for n in range(TRIES)), "last-try")]
+    disks = Disks(but=clips)
+    memories = walked_by_in_time(tmp_path, clip, truth)
+    found: dict[str, list[Hit]] = {"broker": pieces.find(memories.broker)}
+    for moment, (of_worker, of_supervisor) in memories.at.items():
         found[f"worker, {moment}"] = pieces.find(of_worker)
         found[f"supervisor, {moment}"] = pieces.find(of_supervisor) + find_alike(of_supervisor, templates)
-    found["own folders"] = pieces.find(below(tmp_path, but=[workspace.clip]))
+    found["own folders"] = pieces.find(below(tmp_path, but=clips))
     found["machine"] = pieces.find(disks.written())
     assert disks.unread == []
     assert {hit.whose for hit in found.pop("worker, in view")} == {FIRST}, "the search cannot see"

@@ -14,6 +14,8 @@ import pytest
 from tests.system.conftest import Board
 
 pytestmark = pytest.mark.system
+TIMER_S = 60.0  # lfr-erase.timer
+WINDOWS_S = (60.0, 180.0, 420.0)
 DOWN = "/run/systemd/system/lfr.service.d"  # as if the supervisor died for good: systemd does not start it again
 
 
@@ -31,14 +33,14 @@ def running(board: Board) -> Iterator[Board]:
     board.publish()
     board.start()
     yield board
-    board.guest.run("systemctl", "stop", "lfr", within_s=60)
+    board.guest.run("systemctl", "stop", "lfr")
 
 
 def test_the_service_reports_ready_and_keeps_its_status_line(running: Board) -> None:
-    reported = running.guest.show("lfr", "ActiveState", "StatusText", "Type", "WatchdogUSec", "NRestarts")
+    reported = running.guest.show("lfr", "ActiveState", "Type", "WatchdogUSec")
     assert reported["ActiveState"] == "active"
-    assert reported["StatusText"].startswith("recognising")
-    assert (reported["Type"], reported["NRestarts"]) == ("notify", "0")
+    running.until_line("recognising")
+    assert reported["Type"] == "notify"
     assert float(reported["WatchdogUSec"].removesuffix("s")) == 1.5
 
 
@@ -64,8 +66,8 @@ def test_a_supervisor_that_hangs_is_killed_and_starts_again(running: Board) -> N
     guest, before = running.guest, running.main_pid()
     stopped = time.time()
     guest.run("kill", "-STOP", str(before))
-    guest.until(lambda: guest.show("lfr", "NRestarts")["NRestarts"] == "1", 40.0, running.why)
-    guest.until(lambda: running.state() == "recognising", 90.0, running.why)
+    guest.until(lambda: guest.show("lfr", "NRestarts")["NRestarts"] != "0", why=running.why)
+    running.until_recognising()
     assert running.main_pid() != before
     assert place_of("Watchdog timeout", guest.journal("lfr")) >= 0
     assert guest.status_of("test", "-d", f"/proc/{before}") != 0
@@ -91,9 +93,7 @@ def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Board) -> Non
     board.publish()
     board.start()
     begun = len(board.guest.journal("lfr"))
-    since = time.monotonic()
-    board.guest.run("systemctl", "stop", "lfr", within_s=60)
-    assert time.monotonic() - since < 30
+    board.guest.run("systemctl", "stop", "lfr")  # after TimeoutStopSec the result would be `timeout`
     output = board.guest.journal("lfr")[begun:]
     assert place_of("worker.ended", output) < place_of("sign.switched lit=False", output)
     assert board.guest.show("lfr", "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
@@ -107,7 +107,7 @@ def test_a_mistake_in_the_configuration_is_not_tried_again(board: Board) -> None
     board.guest.run("sh", "-c", "cp -a /etc/lfr/device.yaml /tmp/good; echo 'colour: blue' >> /etc/lfr/device.yaml")
     try:
         board.guest.run("systemctl", "start", "lfr", check=False)
-        board.guest.until(lambda: board.guest.show("lfr", "ActiveState")["ActiveState"] == "failed", 30.0, board.why)
+        board.guest.until(lambda: board.guest.show("lfr", "ActiveState")["ActiveState"] == "failed", why=board.why)
         time.sleep(3)  # RestartSec is 50 ms: had it been tried again, it would be by now
         reported = board.guest.show("lfr", "ActiveState", "ExecMainStatus", "NRestarts")
         assert (reported["ActiveState"], reported["ExecMainStatus"], reported["NRestarts"]) == ("failed", "78", "0")
@@ -115,32 +115,50 @@ def test_a_mistake_in_the_configuration_is_not_tried_again(board: Board) -> None
         board.guest.run("sh", "-c", "cp -a /tmp/good /etc/lfr/device.yaml; systemctl reset-failed lfr")
 
 
+def killed_within_its_window(board: Board) -> float:
+    """Kill a device that recognises, while its deployment's window is open: seconds of that window.
+
+    A busy machine may not get so far in a minute; then a longer window is published, and so on.
+    """
+    guest = board.guest
+    for window_s in WINDOWS_S:
+        ends = time.monotonic() + window_s  # the window ends later, since publishing takes time
+        board.publish(ends_in=timedelta(seconds=window_s), alert_hours=0)
+        guest.run("systemctl", "reset-failed", "lfr", check=False)
+        guest.run("systemctl", "start", "lfr")
+        guest.until(lambda: board.state() == "recognising" or time.monotonic() > ends, 2 * window_s)
+        guest.run("systemctl", "kill", "--signal=KILL", "lfr", check=False)
+        down = ("failed", "inactive")
+        guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] in down, why=board.why)
+        guest.run("systemctl", "start", "lfr-erase.timer")
+        guest.run("systemctl", "start", "lfr-erase.service")
+        left = board.lists()
+        if time.monotonic() < ends:
+            assert len(left) == 1, "its time has not come"
+            return window_s
+    raise AssertionError(f"no device was recognising within {WINDOWS_S[-1]:g} s: {board.why()}")
+
+
 def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays_down(board: Board) -> None:
     guest = board.guest
-    board.publish(ends_in=timedelta(seconds=60), alert_hours=0)
     guest.run(
         "sh", "-ec", f"mkdir -p {DOWN}; printf '[Service]\\nRestart=no\\n' >{DOWN}/down.conf; systemctl daemon-reload"
     )
-    board.start()
-    assert len(board.lists()) == 1
     try:
-        guest.run("systemctl", "kill", "--signal=KILL", "lfr")
-        guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] in ("failed", "inactive"), 30.0, board.why)
-        guest.run("systemctl", "start", "lfr-erase.timer")
-        guest.run("systemctl", "start", "lfr-erase.service")
-        assert len(board.lists()) == 1, "its time has not come"
-        took = guest.until(lambda: board.lists() == [], 125.0, lambda: output(guest))
-        assert took < 125
+        window_s = killed_within_its_window(board)
+        guest.until(lambda: board.lists() == [], window_s + TIMER_S + 60.0, lambda: output(guest))
+        guest.until(lambda: guest.show("lfr-erase", "ActiveState")["ActiveState"] == "inactive", why=board.why)
         assert guest.show("lfr", "MainPID")["MainPID"] == "0"
         assert guest.show("lfr-erase", "Result")["Result"] == "success"
         receipts = guest.run("sh", "-c", "cat /var/lib/lfr/erase/*.receipt.json")
         assert json.loads(receipts)["reason"] == "expiry"
     finally:
         guest.run("sh", "-ec", f"rm -r {DOWN}; systemctl daemon-reload")
+    begun = len(guest.journal("lfr"))
     guest.run("systemctl", "reset-failed", "lfr", check=False)
     guest.run("systemctl", "start", "lfr")
-    guest.until(lambda: any("eraser.receipt" in line for line in guest.journal("lfr")), 30.0, board.why)
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    guest.until(lambda: any("eraser.receipt" in line for line in guest.journal("lfr")[begun:]), why=board.why)
+    guest.run("systemctl", "stop", "lfr")
     log = guest.run("cat", "/var/lib/lfr/audit/audit.jsonl")
     assert '"what_gone":"watchlist"' in log
     assert guest.status_of("/opt/lfr/.venv/bin/lfr", "audit", "verify") == 0

@@ -27,7 +27,7 @@ def enabled(board: Board) -> Iterator[Board]:
     board.publish()
     board.guest.run("systemctl", "enable", "--quiet", *MEMBERS)
     yield board
-    board.guest.run("systemctl", "stop", "lfr.target", within_s=60)
+    board.guest.run("systemctl", "stop", "lfr.target")
     board.guest.run("systemctl", "disable", "--quiet", *MEMBERS, "lfr.target")
 
 
@@ -38,40 +38,50 @@ def test_the_target_starts_plans_device_and_self_test_and_stops_them_again(enabl
     engines = guest.show("lfr-engines", "ActiveState", "SubState", "StatusText")
     assert engines.pop("StatusText").startswith("no plans are needed: the backend is o")
     assert engines == {"ActiveState": "active", "SubState": "exited"}
-    guest.until(lambda: enabled.state() == "recognising", 90.0, enabled.why)
+    enabled.until_recognising()
     shown = guest.run("systemctl", "list-dependencies", "--plain", "lfr.target")
     assert all(member in shown for member in MEMBERS)
-    guest.until(lambda: self_test(guest) != "activating", 240.0, enabled.why)
+    guest.until(lambda: self_test(guest) in ("active", "failed"), 300.0, enabled.why)
     assert self_test(guest) == "active", "\n".join(guest.journal("lfr-selftest"))
     assert " ok, " in guest.show("lfr-selftest", "StatusText")["StatusText"]
-    guest.run("systemctl", "stop", "lfr.service", within_s=60)
-    guest.run("systemctl", "start", "lfr.target", within_s=60)
-    assert guest.show("lfr", "ActiveState")["ActiveState"] == "active", "a member that was stopped starts again"
-    guest.run("systemctl", "stop", "lfr.target", within_s=60)
+    guest.run("systemctl", "stop", "lfr.service")
+    guest.run("systemctl", "start", "lfr.target")
+    restarted = "a member that was stopped starts again"
+    guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] == "active", why=lambda: restarted)
+    guest.run("systemctl", "stop", "lfr.target")
     stopped = dict.fromkeys(MEMBERS, "inactive") | {"lfr-erase.timer": "active"}
-    guest.until(lambda: {unit: guest.show(unit, "ActiveState")["ActiveState"] for unit in MEMBERS} == stopped, 30.0)
+    guest.until(lambda: {unit: guest.show(unit, "ActiveState")["ActiveState"] for unit in MEMBERS} == stopped)
 
 
-BUILD = """
+LOADED = "from calibration.cli.engines_command import _OfDevice"
+STEPS = 6
+BUILD = f"""
 import time
-from calibration.cli.engines_command import _OfDevice
-for step in range(6):
-    _OfDevice().report(f"plan 1 of 1: step {step}", 5.0)
-    time.sleep(1)
-time.sleep(60)
+{LOADED}
+for step in range({STEPS}):
+    _OfDevice().report(f"plan 1 of 1: step {{step}}", 5.0 + 2 * STEP_S)
+    time.sleep(STEP_S)
+time.sleep(600)
 """
 
 
 def test_a_build_of_plans_shows_its_steps_is_not_cut_short_and_is_ended_when_it_makes_none(board: Board) -> None:
     guest, place = board.guest, "/run/systemd/system/lfr-engines.service.d"
-    (board.scratch / "build.py").write_text(BUILD)
-    started = "ExecStart=\\nExecStart=/opt/lfr/.venv/bin/python /srv/host/build.py\\nTimeoutStartSec=3\\n"
+    began = time.monotonic()
+    guest.run("/opt/lfr/.venv/bin/python", "-c", LOADED)
+    within_s = 3 + round(4 * (time.monotonic() - began))  # its first step comes in time, all its steps would not
+    (board.scratch / "build.py").write_text(BUILD.replace("STEP_S", str(1.2 * within_s / STEPS)))
+    started = f"ExecStart=\\nExecStart=/opt/lfr/.venv/bin/python /srv/host/build.py\\nTimeoutStartSec={within_s}\\n"
+
+    def still_builds_in_its_last_step() -> bool:
+        shown = guest.show("lfr-engines", "StatusText", "ActiveState")
+        return f"step {STEPS - 1}" in shown["StatusText"] and shown["ActiveState"] == "activating"
+
     guest.run("sh", "-ec", f"mkdir -p {place}; printf '[Service]\\n{started}' >{place}/b.conf; systemctl daemon-reload")
     try:
         guest.run("systemctl", "start", "--no-block", "lfr-engines")
-        guest.until(lambda: "step 5" in guest.show("lfr-engines", "StatusText")["StatusText"], 30.0)
-        assert guest.show("lfr-engines", "ActiveState")["ActiveState"] == "activating"
-        guest.until(lambda: guest.show("lfr-engines", "ActiveState")["ActiveState"] == "failed", 20.0)
+        guest.until(still_builds_in_its_last_step, 60.0 + 4 * within_s)
+        guest.until(lambda: guest.show("lfr-engines", "ActiveState")["ActiveState"] == "failed", 60.0 + 4 * within_s)
         assert guest.show("lfr-engines", "Result")["Result"] == "timeout"
     finally:
         guest.run("sh", "-ec", f"rm -r {place}; systemctl daemon-reload; systemctl reset-failed lfr-engines")
@@ -88,9 +98,9 @@ def test_the_self_test_says_what_fails_in_its_status_line_and_by_priority(enable
     assert (shown["ActiveState"], shown["ExecMainStatus"]) == ("failed", "69")
     assert "failed; first: model " in shown["StatusText"]
     assert "lfr engines prepare" in shown["StatusText"]
-    errors = guest.run("journalctl", "--unit=lfr-selftest", "--priority=3", "--output=cat", "--no-pager")
-    assert errors.startswith("FAIL model ")
-    assert "ok  " not in errors
+    errors = guest.journal("lfr-selftest", "--priority=3", "--output=cat")
+    assert errors[0].startswith("FAIL model ")
+    assert not any("ok  " in error for error in errors)
 
 
 def test_a_device_that_ends_for_good_is_said_to_with_the_commands_that_help(board: Board) -> None:
@@ -98,13 +108,11 @@ def test_a_device_that_ends_for_good_is_said_to_with_the_commands_that_help(boar
     fast = CRASH + "[Unit]\\nStartLimitBurst=4\\n"
     guest.run("sh", "-ec", f'mkdir -p {DROP_IN}; printf "{fast}" >{DROP_IN}/crash.conf; systemctl daemon-reload')
     try:
-        begun = time.monotonic()
         guest.run("systemctl", "start", "lfr", check=False)
-        guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "active", 30.0, board.why)
-        assert time.monotonic() - begun < 20.0
+        guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "active", why=board.why)
         told = guest.show("lfr", "ActiveState", "Result", "NRestarts")
         text = guest.show("lfr-failed", "StatusText")["StatusText"]
-        errors = guest.run("journalctl", "--unit=lfr-failed", "--priority=2", "--output=cat", "--no-pager")
+        errors = guest.journal("lfr-failed", "--priority=2", "--output=cat")
     finally:
         guest.run("sh", "-ec", f"rm -r {DROP_IN}; systemctl daemon-reload")
     assert told == {"ActiveState": "failed", "Result": "exit-code", "NRestarts": "4"}
@@ -115,5 +123,6 @@ def test_a_device_that_ends_for_good_is_said_to_with_the_commands_that_help(boar
     assert text in errors
     guest.run("systemctl", "reset-failed", "lfr")
     guest.run("systemctl", "start", "lfr")
-    assert guest.show("lfr-failed", "ActiveState")["ActiveState"] == "inactive", "it is over with the next start"
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    over = "it is over with the next start"
+    guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "inactive", why=lambda: over)
+    guest.run("systemctl", "stop", "lfr")

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -66,6 +67,12 @@ class Running:
                 [str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT
             )
 
+    def processes(self) -> list[int]:
+        """Hub, broker, devices and their workers."""
+        started = [*self.devices.values(), *(() if self.hub is None else (self.hub,))]
+        running = [process.pid for process in started if lives(process.pid)]
+        return [*running, *(child for pid in running for child in children_of(pid, ""))]
+
     @property
     def page(self) -> Operator:
         assert self.operator is not None
@@ -80,26 +87,40 @@ class Running:
     def kill_broker(self) -> None:
         """SIGKILL; the hub starts another one at once."""
         assert self.hub is not None
-        os.kill(child_of(self.hub.pid, "mosquitto"), signal.SIGKILL)
+        broker = child_of(self.hub.pid, "mosquitto")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(broker, signal.SIGKILL)
 
     def kill_device(self, name: str) -> None:
+        """SIGKILL; until its worker is gone too, which would answer orders that lead nowhere."""
+        left = children_of(self.devices[name].pid, "python")
         self.devices[name].kill()
         self.devices[name].wait()
+        wait(lambda: not any(map(lives, left)), f"the worker of a killed {name} to be gone")
 
     def kill_worker(self, name: str) -> None:
-        os.kill(child_of(self.devices[name].pid, "python"), signal.SIGKILL)
+        """SIGKILL; until it is gone."""
+        worker = child_of(self.devices[name].pid, "python")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        wait(lambda: not lives(worker), f"a killed worker of {name} to be gone")
 
     def leave(self, name: str) -> int:
         """SIGTERM, as a reboot sends it; its exit status."""
         self.devices[name].terminate()
-        return self.devices[name].wait(30)
+        return self.devices[name].wait(STEP_WITHIN_S)
 
     def state(self, name: str) -> str:
         """The device's state by its status file; empty while there is none."""
+        return str(self.status(name).get("state", ""))
+
+    def status(self, name: str) -> dict[str, Any]:
+        """The device's status file; empty while there is none."""
         try:
-            return str(json.loads((self.van.run_dir(name) / "status.json").read_text())["state"])
+            found: dict[str, Any] = json.loads((self.van.run_dir(name) / "status.json").read_text())
         except (OSError, ValueError):
-            return ""
+            return {}
+        return found
 
     def until_recognising(self, *names: str, within_s: float = STEP_WITHIN_S) -> None:
         for name in names or self.van.devices:
@@ -111,7 +132,7 @@ class Running:
     def order(self, name: str, **order: Any) -> None:
         """One order to a device's worker, once one runs; returns once its messages are on the link."""
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(10.0)
+            link.settimeout(STEP_WITHIN_S)
             wait(lambda: not link.connect_ex(str(orders_socket(self.van.run_dir(name)))), f"a worker of {name}")
             link.sendall(json.dumps(order).encode() + b"\n")
             assert link.recv(16) == b"done\n", f"the worker of {name} is gone"
@@ -133,7 +154,7 @@ class Running:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(20)
+                    process.wait(STEP_WITHIN_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -189,7 +210,7 @@ class Operator:
         return {"Host": self._url.netloc, "Cookie": getattr(self, "_cookie", "")}
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes, str]:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=20)
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=STEP_WITHIN_S)
         headers = self._headers()
         if body is not None:
             headers |= {"Origin": f"http://{self._url.netloc}", "X-CSRF-Token": self._token}
@@ -234,12 +255,20 @@ def child_of(parent: int, name: str) -> int:
     found: list[int] = []
 
     def look() -> bool:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        found[:] = [int(pid) for pid in children if comm(int(pid)).startswith(name)]
+        found[:] = children_of(parent, name)
         return bool(found)
 
     wait(look, f"a child {name} of {parent}")
     return found[0]
+
+
+def children_of(parent: int, name: str) -> list[int]:
+    """Living children by the beginning of their name."""
+    try:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    except OSError:
+        return []  # it has ended
+    return [pid for pid in map(int, children) if lives(pid) and comm(pid).startswith(name)]
 
 
 def comm(pid: int) -> str:
@@ -248,3 +277,32 @@ def comm(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it is not only waited for (a zombie)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def rows_of(file: Path, query: str) -> list[str]:
+    """The first column of a running program's database; tried again while it is being made or is locked."""
+    found: list[str] = []
+    problem: list[sqlite3.Error] = []
+
+    def read() -> bool:
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)) as sql:
+                found[:] = [row[0] for row in sql.execute(query)]
+        except sqlite3.DatabaseError as fault:
+            problem[:] = [fault]
+            return False
+        return True
+
+    try:
+        wait(read, f"{file.name} to be readable")
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {problem}") from late
+    return found

@@ -78,7 +78,7 @@ def make_kit(given: Given, out: Path, now: datetime) -> str:
     shutil.copyfile(given.hub.root / "ca.pem", out / "ca.pem")
     fill_wheels(target, given.wheels, out / "wheels")
     _packages(given, target, out)
-    _models(out)
+    fill_models(out / "models")
     _copy_all(ROOT / "systemd", UNIT_FILES, out / "systemd")
     _trust(given.hub, out)
     for device in given.fleet.devices:
@@ -131,15 +131,15 @@ def _packages(given: Given, target: Target, out: Path) -> None:
         shutil.copyfile(file, out / "packages" / file.name)
 
 
-def _models(out: Path) -> None:
-    """Every prepared model of the cache, its hash checked."""
+def fill_models(out: Path) -> None:
+    """Every prepared model of this checkout, its hash checked."""
     from engines.cards.catalogue import cards
     from engines.manifest import MANIFEST, read, verified
 
     for card in (one for one in cards() if not one.optional):
         verified(card, models_dir())
     files = [entry.file for precisions in read(models_dir()).values() for entry in precisions.values()]
-    _copy_all(models_dir(), [MANIFEST, *(name for name in files if (models_dir() / name).is_file())], out / "models")
+    _copy_all(models_dir(), [MANIFEST, *(name for name in files if (models_dir() / name).is_file())], out)
 
 
 def _trust(hub: HubFolder, out: Path) -> None:

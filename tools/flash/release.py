@@ -1,7 +1,8 @@
 """Make a release: a finished slot in one file, for boards of one target; `lfr hub software publish` offers it.
 
-The environment is written as for a kit (wheelhouse.py), with the place that it will have on the board; the units lie
-beside it. Nothing of it is run here, so a release for aarch64 is made on x86-64.
+The environment is written as for a kit (wheelhouse.py), with the place that it will have on the board; units and
+prepared models lie beside it, so that code and models change together (engines/places.py). Nothing of it is run here,
+so a release for aarch64 is made on x86-64.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from shutil import copyfile
 from device.config.release import MANIFEST, bundle_target
 from device.errors import Unavailable, UsageError
 from tools.dev.gate.locked import ROOT
-from tools.flash.kit import UNIT_FILES, fill_wheels
+from tools.flash.kit import UNIT_FILES, fill_models, fill_wheels
 from tools.flash.plan import SLOTS, slot_manifest
 from tools.flash.targets import Target
 from tools.flash.wheelhouse import make_environment
@@ -41,6 +42,7 @@ def make_release(target: Target, wheels: Sequence[Path], out: Path, now: datetim
         kept, slot = Path(scratch) / "wheels", Path(scratch) / "slot"
         fill_wheels(target, wheels, kept)
         make_environment(target, sorted(kept.glob("*.whl")), slot, f"{SLOTS}/{version}")
+        fill_models(slot / "models")
         (slot / "systemd").mkdir()
         for name in UNIT_FILES:
             copyfile(ROOT / "systemd" / name, slot / "systemd" / name)

@@ -210,9 +210,10 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     ended: list[LfrError] = []
     server = _server(application(console, start_sessions, lambda reason: _not_maintained(server, ended, reason)))
     stopped_by = _signals(loop, server)
+    manager = service_manager()
     work: list[Coroutine[Any, Any, None]] = [
         _announce(server, options, f"http://{hosts[0]}/{_entry(options, console)}", served),
-        notify(service_manager(), server, lambda: status_line(console)),
+        notify(manager, server, lambda: status_line(console)),
         watch.run(),
         issuer.run(),
         *metrics_of(console, settings, served.metrics),

@@ -81,7 +81,7 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
     from engines.errors import EnginesError
     from engines.manifest import read, sha256_of
     from engines.places import models_dir, plans_dir
-    from engines.tensorrt.plans import command_for, described, plan_file
+    from engines.tensorrt.plans import command_for, described
 
     files = sorted(plans_dir().glob("*.json"))
     if not files:
@@ -101,7 +101,7 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
             wrong.append(f"built for {key.gpu} ({key.capability}) and TensorRT {key.tensorrt}")
         if now is None or now.sha256 != key.model_sha256:
             wrong.append("its prepared model has changed")
-        content = plan_file(plans_dir(), key)
+        content = file.with_suffix(".plan")
         if not content.is_file() or sha256_of(content) != plan.sha256:
             wrong.append("its file is missing, damaged or changed")
         good = f"batch {key.profile.least} to {key.profile.most}, {plan.device_bytes / 1e6:.1f} MB a context"

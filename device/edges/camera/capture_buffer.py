@@ -14,7 +14,8 @@ live      a camera     newest wins, the rest are dropped and counted
 5. `close` ends the thread and zeroes all memory of the feed.
 6. A frozen picture is not delivered: the passage of a person in it would never end. Neither is one of another size,
    which the zone was not drawn for. `blank` zeroes what earlier frames left in memory. Memory is used in turn, so that
-   none keeps an old picture. At pace full every frame is wanted, and no picture's health is judged.
+   none keeps an old picture. At pace full every frame is wanted, and no picture's health is judged; the thread has a
+   lower priority, because there is always more to decode (a camera's stream does not wait).
 7. A frame that is not `wanted` is decoded and counted, but not copied or delivered.
 """
 
@@ -31,6 +32,7 @@ from device.domain.camera_fault import CameraFault
 from device.domain.sight import Damage, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
 from device.edges.camera.picture_health import PictureHealth
+from device.edges.host.thread_priority import step_back
 from device.ports.source import FrameSource, Slot
 
 Pace = Literal["full", "realtime", "live"]
@@ -75,7 +77,7 @@ class HostTempo:
 
 
 class CaptureBuffer:
-    """Runs a source in a thread of its own; the thread starts with the first `take`.
+    """Runs a source in a thread of its own; the thread starts with `start` or the first `take`.
 
     decoded, dropped, damaged  frames so far; damaged: data of their own was lost
     decode_ms  what the source took for each (at most KEPT_SAMPLES; may be drained)
@@ -121,7 +123,7 @@ class CaptureBuffer:
 
     def take(self, timeout_s: float) -> Frame | End | None:
         """The next frame; None when none came in time; END after the last. Raises what the source raised."""
-        self._start()
+        self.start()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended or self._closed.is_set(), timeout_s)
             if self._waiting:
@@ -195,7 +197,8 @@ class CaptureBuffer:
                 slot.wipe()
         self._health.wipe()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the thread if it does not run yet; it inherits the priority of the thread that calls this."""
         if self._thread is None and not self._closed.is_set():
             self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
             self._thread.start()
@@ -206,6 +209,8 @@ class CaptureBuffer:
             self._changed.notify_all()
 
     def _run(self) -> None:
+        if self._pace == "full":
+            step_back()
         outcome = _Outcome()
         with outcome:
             self._capture()

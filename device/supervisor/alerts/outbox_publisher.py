@@ -6,7 +6,8 @@
    acknowledgements do not count, and the broker's reply does not tell them apart.
 3. Notices are replaced, not queued. A notice that the broker did not accept is sent when it has room. After a
    reconnection the newest notice of every topic is sent again. Nothing personal is retained.
-4. When the outbox cannot store an alert, the alert is sent without being stored and the failure is logged.
+4. When the outbox cannot store an alert, the alert is sent without being stored and the failure is logged. One that
+   waits to be erased (its entry was withdrawn, it was judged false, the deployment has ended) is not sent.
 5. An erasure that the disk refused is retried on every turn until it succeeds.
 6. An alert is stored, then logged in the audit log, then published, each on the disk before the next begins. One that
    an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4).
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from device.domain.steady_clock import SteadyClock
 from device.domain.time import WallTime
@@ -31,34 +32,15 @@ from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
+from device.supervisor.alerts.outbox_requests import EXPIRY, Erase, Hold
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
 from device.supervisor.timing import ALERT_STALE_S, OUTBOX_EXPIRY_S, OUTBOX_POLL_S
 
 _log = logging.getLogger(__name__)
-EXPIRY = "retention"
 
 OnErased = Callable[[list[ErasedAlert]], None]
 AlertLog = Callable[[list[str]], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Erase:
-    """A request to erase one alert, all (None), or those with an undelivered message for which `concerns` is true."""
-
-    alert_id: str | None
-    reason: str
-    concerns: Callable[[bytes], bool] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    """Keep one alert until then, or (None) no longer than its time."""
-
-    alert_id: str
-    kind: Kind
-    until: WallTime | None
-    reason: str = "hold"
 
 
 class OutboxPublisher:
@@ -90,8 +72,8 @@ class OutboxPublisher:
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
-        self._work: list[OutboxMessage | _Erase | _Hold | Delivery] = []
-        self._refused: dict[_Erase | _Hold, None] = {}
+        self._work: list[OutboxMessage | Erase | Hold | Delivery] = []
+        self._refused: dict[Erase | Hold, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
         self._try_all = False
@@ -150,15 +132,15 @@ class OutboxPublisher:
 
     def erase(self, alert_id: str | None, reason: str) -> None:
         """Erase an alert (None: every alert) from the outbox; receipts follow through `on_erased`."""
-        self._queue(_Erase(alert_id, reason))
+        self._queue(Erase(alert_id, reason))
 
     def hold(self, alert_id: str, kind: Kind, until: WallTime | None) -> None:
         """Keep an alert until then, or (None) no longer than its time; a disk that refuses is tried again (rule 5)."""
-        self._queue(_Hold(alert_id, kind, until))
+        self._queue(Hold(alert_id, kind, until))
 
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
         """Erase every undelivered alert or count for which `concerns` is true; receipts of alerts as for `erase`."""
-        self._queue(_Erase(None, reason, concerns))
+        self._queue(Erase(None, reason, concerns))
 
     def post(self, notice: Outgoing) -> None:
         """Publish a notice now or when the broker has room, and after every reconnection (rule 3)."""
@@ -208,7 +190,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.02)
             self._send_notices()
 
-    def _queue(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
+    def _queue(self, item: OutboxMessage | Erase | Hold | Delivery) -> None:
         self._work.append(item)
         self._woken.set()
 
@@ -216,7 +198,7 @@ class OutboxPublisher:
         now = int(self._clock.monotonic())
         if now - self._expiry_checked_ns >= OUTBOX_EXPIRY_S * 1e9:
             self._expiry_checked_ns = now
-            self._work.append(_Erase(None, EXPIRY))
+            self._work.append(Erase(None, EXPIRY))
 
     async def _process_queue(self) -> None:
         """Process the requested stores, erasures and deliveries in order; then send what is due."""
@@ -265,7 +247,7 @@ class OutboxPublisher:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self.problem = str(fault)
 
-    async def _handle(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
+    async def _handle(self, item: OutboxMessage | Erase | Hold | Delivery) -> None:
         if isinstance(item, OutboxMessage):
             await self._store(item)
         elif isinstance(item, Delivery):
@@ -288,7 +270,7 @@ class OutboxPublisher:
             self._unlogged = False
             self._logged -= set(alerts)
 
-    async def _carry_out_erasure(self, requests: _Erase | _Hold) -> None:
+    async def _carry_out_erasure(self, requests: Erase | Hold) -> None:
         """Erase; an erasure that the disk refused is retried (rule 5). The expiry check has a timer."""
         try:
             gone = await self._disk(lambda: self._erase_now(requests))
@@ -312,9 +294,23 @@ class OutboxPublisher:
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
             if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
                 await self._alert_log([str(message.alert_id)])
+            erasure = next((each for each in self._erasures() if each.covers(message)), None)
+            if erasure is not None:
+                self._not_sent(message, erasure)
+                return
             for each in (message, message.probe):
                 if each is not None and not self._broker.publish(self._outgoing(_not_kept(each))):
                     event(_log, "outbox.lost", level=logging.ERROR, kind=each.kind.value, id=each.id)
+
+    def _erasures(self) -> list[Erase]:
+        """Erasures that were asked for and not carried out yet."""
+        return [each for each in (*self._refused, *self._work) if isinstance(each, Erase)]
+
+    def _not_sent(self, message: OutboxMessage, erasure: Erase) -> None:
+        """Drop what the disk refused and an erasure covers (rule 4); a new alert has its receipt."""
+        event(_log, "outbox.not_sent", kind=message.kind.value, id=message.id, reason=erasure.reason)
+        if message.kind is MessageClass.ALERT and message.revision == 0:
+            self._on_erased([ErasedAlert(str(message.alert_id), erasure.reason, 0)])
 
     def _report(self, delivery: Delivery) -> bool:
         return self._outbox.report(
@@ -324,8 +320,8 @@ class OutboxPublisher:
             monotonic=self._clock.monotonic(),
         )
 
-    def _erase_now(self, requests: _Erase | _Hold) -> list[ErasedAlert]:
-        if isinstance(requests, _Hold):
+    def _erase_now(self, requests: Erase | Hold) -> list[ErasedAlert]:
+        if isinstance(requests, Hold):
             if requests.until is None:
                 trusted = self._clock.synchronised()
                 return self._outbox.release(requests.alert_id, self._clock.wall(), clock_trusted=trusted)

@@ -2,9 +2,10 @@
 
 1. A condition that begins to fail is noted at once; one that changes often, at most once in AUDIT_CONDITION_QUIET_S
    with the number of its failures since.
-2. Passage counts are noted every AUDIT_COUNTS_S while a deployment is loaded, and at its end. They come from three
-   sources, so they are noted when they balance, which takes a worker's next beat. If they do not balance within
-   AUDIT_COUNTS_SETTLE_S they are noted as they are; `settled` states whether all workers had reported.
+2. Passage counts are noted every AUDIT_COUNTS_S while a deployment is loaded, every AUDIT_COUNTS_SAME_S while none of
+   them changes, and at its end. They come from three sources, so they are noted when they balance, which takes a
+   worker's next beat. If they do not balance within AUDIT_COUNTS_SETTLE_S they are noted as they are; `settled` states
+   whether all workers had reported.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from device.ports.audit import Audit
 from device.supervisor.conditions.condition import Result
 from device.supervisor.runtime.rate_limit import RateLimiter
 from device.supervisor.status.view import StatusView
-from device.supervisor.timing import AUDIT_CONDITION_QUIET_S, AUDIT_COUNTS_S, AUDIT_COUNTS_SETTLE_S
+from device.supervisor.timing import (
+    AUDIT_CONDITION_QUIET_S,
+    AUDIT_COUNTS_S,
+    AUDIT_COUNTS_SAME_S,
+    AUDIT_COUNTS_SETTLE_S,
+)
 from device.supervisor.workers.passage_counts import RunningCounts
 from device.supervisor.workers.pool import WorkerPool
 
@@ -31,6 +37,7 @@ class AuditEvents:
     _hub: tuple[bool, str] | None = None
     _facts: dict[str, object] = field(default_factory=dict)
     _counted_ns: int | None = None
+    _counted: RunningCounts | None = None
     _sign_dark_ms: int = 0
 
     def observe(self, seen: StatusView, pool: WorkerPool, now: MonotonicNs) -> None:
@@ -101,7 +108,8 @@ class AuditEvents:
             return
         if self._counted_ns is None:
             self._counted_ns = now
-        late_s = (now - self._counted_ns) / NS_PER_S - AUDIT_COUNTS_S
+        every_s = AUDIT_COUNTS_SAME_S if counts == self._counted else AUDIT_COUNTS_S
+        late_s = (now - self._counted_ns) / NS_PER_S - every_s
         if late_s >= 0 and (counts.balanced or late_s >= AUDIT_COUNTS_SETTLE_S):
             self.counts(counts, settled=counts.balanced or not counts.workers_running)
-            self._counted_ns = now
+            self._counted_ns, self._counted = now, counts

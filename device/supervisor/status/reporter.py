@@ -27,7 +27,7 @@ from device.supervisor.status import view
 from device.supervisor.status.line import release_note, status_line
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.status.view import StatusView
-from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
+from device.supervisor.timing import REPORT_S, STATUS_S
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -65,9 +65,8 @@ class Reporter:
         self._software = software
         self._audit_events = AuditEvents(audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
-        self._written_ns = 0
+        self._shown_ns = 0
         self._last_line = ""
-        self._line_ns = 0
         self._last_state = ""
         self._problem = ""
         self._drift = LatencyDrift()
@@ -94,11 +93,11 @@ class Reporter:
         line = status_line(seen)
         if seen.snapshot.deployment is None:
             line += release_note(version(), seen.software)
-        if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
-            self._last_line, self._line_ns = line, now
-            self._edges.service.status(line)
-        if news or now - self._written_ns >= STATUS_FILE_S * NS_PER_S:
-            self._last_state, self._written_ns = seen.state.value, now
+        if news or now - self._shown_ns >= STATUS_S * NS_PER_S:  # line and file show the same moment
+            self._last_state, self._shown_ns = seen.state.value, now
+            if line != self._last_line:
+                self._last_line = line
+                self._edges.service.status(line)
             await self._write(seen)
 
     def view_now(self) -> StatusView:

@@ -21,6 +21,7 @@ from device.config.model import GpioConfig
 from device.edges.gpio import jetson_header
 from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
 from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, Board
+from tests.machine_time import MachineTime
 
 CHIPS = Path("/sys/kernel/config/gpio-sim")
 NANO_TREE = b"nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0"
@@ -263,7 +264,7 @@ def agx(wires: Wires, device_tree: Callable[[bytes], None], anew: Anew) -> Itera
     made.close()
 
 
-def until_so(what: Callable[[], object], within_s: float = 20.0) -> float:
+def until_so(what: Callable[[], object], within_s: float = 60.0) -> float:
     """Wait for a condition; seconds that it took."""
     begun = time.monotonic()
     while not what():
@@ -276,6 +277,14 @@ def until_so(what: Callable[[], object], within_s: float = 20.0) -> float:
 @pytest.fixture
 def until() -> Callable[..., float]:
     return until_so
+
+
+def promised(cause: Callable[[], object], what: Callable[[], object], within_s: float) -> None:
+    """What follows the cause comes within seconds of machine time: a processor that stands still has none."""
+    with MachineTime() as machine:
+        cause()
+        until_so(what)
+        assert machine.seconds <= within_s, f"after {machine.seconds:.3f} s, of {within_s:g} s"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from device.config.model import GpioConfig
 from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
 from device.errors import GpioUnavailable
 from device.ports.gpio import Lamp
+from tests.system.inside.conftest import promised
 
 if TYPE_CHECKING:
     from tests.system.inside.conftest import Anew, Chip, Housing
@@ -35,18 +35,13 @@ time.sleep(600)
 
 
 class Calls:
-    """A callback that can be waited for."""
+    """A callback that counts its calls."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._called = threading.Event()
 
     def __call__(self) -> None:
         self.count += 1
-        self._called.set()
-
-    def arrived(self) -> bool:
-        return self._called.wait(WITHIN_S)
 
 
 def test_the_default_factory_of_gpiozero_drives_a_plain_chip(
@@ -129,17 +124,15 @@ def test_a_contact_that_opens_calls_within_the_second(housing: Housing, role: st
     listen = lines.on_stop if role == "stop" else lines.on_tamper
     listen(calls)
     assert calls.count == 0
-    housing.wire(role, "up")
-    assert calls.arrived(), f"nobody called within {WITHIN_S:g} s"
+    promised(lambda: housing.wire(role, "up"), lambda: calls.count, WITHIN_S)
 
 
-def test_stop_calls_again_when_it_is_let_go_and_pressed_again(housing: Housing, until: Callable[..., float]) -> None:
+def test_stop_calls_again_when_it_is_let_go_and_pressed_again(housing: Housing) -> None:
     lines = housing.open()
     calls = Calls()
     lines.on_stop(calls)
     for presses in (1, 2, 3):
-        housing.wire("stop", "up")
-        until(lambda wanted=presses: calls.count == wanted, WITHIN_S)
+        promised(lambda: housing.wire("stop", "up"), lambda: calls.count == presses, WITHIN_S)
         housing.wire("stop", "down")
 
 
@@ -183,7 +176,7 @@ def test_a_chip_that_vanishes_is_an_error_of_ours_and_ends_in_the_dark(
         lines.sign_sensed()
 
 
-def test_lines_come_back_with_their_chip_dark_and_listening(housing: Housing, until: Callable[..., float]) -> None:
+def test_lines_come_back_with_their_chip_dark_and_listening(housing: Housing) -> None:
     lines = housing.open()
     stop = Calls()
     lines.on_stop(stop)
@@ -199,14 +192,13 @@ def test_lines_come_back_with_their_chip_dark_and_listening(housing: Housing, un
     assert (housing.value("sign"), housing.value("lamps.fault")) == (0, 1)
     assert stop.count == 1, "the contact came back open: that is a STOP"
     housing.wire("stop", "down")
-    housing.wire("stop", "up")
-    until(lambda: stop.count == 2, WITHIN_S)
+    promised(lambda: housing.wire("stop", "up"), lambda: stop.count == 2, WITHIN_S)
     lines.drive_sign(True)
     assert housing.value("sign") == 1
 
 
 def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
-    housing: Housing, config: GpioConfig, until: Callable[..., float], tmp_path: Path
+    housing: Housing, config: GpioConfig, tmp_path: Path
 ) -> None:
     holding = [sys.executable, "-c", HOLD, str(tmp_path / "compatible"), config.model_dump_json()]
     holder = subprocess.Popen(holding, stdout=subprocess.PIPE, text=True)
@@ -216,10 +208,10 @@ def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
         with pytest.raises(GpioUnavailable, match=r"line sign cannot be claimed at BOARD31.*GPIO busy.*gpioinfo"):
             housing.claim()
         assert housing.value("sign") == 1
+        promised(holder.kill, lambda: housing.value("sign") == 0, WITHIN_S)
     finally:
         holder.kill()
         holder.communicate()
-    until(lambda: housing.value("sign") == 0, WITHIN_S)
     housing.open().drive_sign(True)
     assert housing.value("sign") == 1
 

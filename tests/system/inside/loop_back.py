@@ -19,6 +19,7 @@ from tests.system.inside.conftest import CONFIG
 if TYPE_CHECKING:
     from tests.system.inside.conftest import Housing
 
+PATIENCE = 4
 BRIDGES = {"sign_sense": "sign", "stop": "lamps.power", "tamper": "lamps.fault", "blue_list_button": "lamps.hub"}
 EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "orin-nano-csi.yaml"
 
@@ -41,27 +42,32 @@ def findings(site: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     return {row["name"]: row["level"] for row in said["findings"]}
 
 
+def in_the_end(wanted: Callable[[dict[str, str]], bool], site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A walk finds what is wanted: one of PATIENCE, since a processor that stands still moves a bridged line late."""
+    walks: list[dict[str, str]] = []
+    while not walks or not wanted(walks[-1]):
+        assert len(walks) < PATIENCE, walks
+        walks.append(findings(site, capsys))
+
+
+def failed(found: dict[str, str]) -> list[str]:
+    return [name for name, level in found.items() if level == "fail"]
+
+
 def test_bridges_in_place_are_found_good_and_a_pulled_one_and_a_swapped_pair_are_named(
     housing: Housing, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, output in BRIDGES.items():
         housing.wire(name, "follow", output)
-    found = findings(site, capsys)
-    assert not [name for name, level in found.items() if level == "fail"], found
-    assert found["stop (BOARD29)"] == "ok"
-    assert found["lamps.alert (BOARD13)"] == "warn", "no bridge to it"
+    good = {"stop (BOARD29)": "ok", "lamps.alert (BOARD13)": "warn"}  # no bridge leads to that lamp
+    in_the_end(lambda found: not failed(found) and good.items() <= found.items(), site, capsys)
     housing.wire("tamper", "up")
-    found = findings(site, capsys)
-    assert [name for name, level in found.items() if level == "fail"] == [
-        "lamps.fault (BOARD15) to tamper (BOARD32)",
-        "lamps.fault (BOARD15)",
-        "tamper (BOARD32)",
-    ]
+    pulled = ["lamps.fault (BOARD15) to tamper (BOARD32)", "lamps.fault (BOARD15)", "tamper (BOARD32)"]
+    in_the_end(lambda found: failed(found) == pulled, site, capsys)
     housing.wire("tamper", "follow", "lamps.power")
     housing.wire("stop", "follow", "lamps.fault")
-    found = findings(site, capsys)
-    assert {found["stop (BOARD29)"], found["tamper (BOARD32)"]} == {"fail"}
-    assert found["sign_sense (BOARD33)"] == "ok"
+    swapped = {"stop (BOARD29)": "fail", "tamper (BOARD32)": "fail", "sign_sense (BOARD33)": "ok"}
+    in_the_end(lambda found: swapped.items() <= found.items(), site, capsys)
     assert {housing.value(role) for role in ("sign", "lamps.power")} == {0}, "everything is dark afterwards"
 
 
@@ -75,8 +81,12 @@ def test_an_engineer_who_places_each_bridge_finds_every_line_good(housing: Housi
             housing.wire(words[4], "follow", words[1])
         return ""
 
-    found = list(gpio_command.loop_back(site, [], ask=engineer))
-    assert {one.level for one in found} == {"ok"}, [one for one in found if one.level != "ok"]
+    wrong: list[object] = []
+    for _ in range(PATIENCE):
+        wrong = [one for one in gpio_command.loop_back(site, [], ask=engineer) if one.level != "ok"]
+        if not wrong:
+            return
+    raise AssertionError(wrong)
 
 
 def test_each_press_of_the_blue_list_button_calls_once_and_its_release_does_not(

@@ -24,7 +24,9 @@ from device.errors import BadData, Unavailable
 
 NOW = wall(datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc))
 Build = Callable[..., Any]
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @LAW

@@ -24,7 +24,9 @@ from device.domain.time import wall
 NOW = wall(datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc))
 LATER = "2026-11-24T11:11:11.111Z"
 Build = Callable[..., Any]
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def relinked(line: bytes, **changes: Any) -> bytes:

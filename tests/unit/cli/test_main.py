@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 def lfr(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "device.cli.main", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
 
 
 def with_handler(monkeypatch: pytest.MonkeyPatch, handler: Callable[..., int | None]) -> None:
@@ -166,7 +166,12 @@ def test_a_hub_without_its_extra_says_which_to_install(missing: str, tmp_path: P
     script = f"main(['hub', 'init', {str(tmp_path)!r}])\nsys.exit(main(['hub', 'serve', {str(tmp_path)!r}]))"
     hidden = f"import sys\nsys.modules[{missing!r}] = None\nfrom device.cli.main import main\n"
     done = subprocess.run(
-        [sys.executable, "-c", hidden + script], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", hidden + script],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 69, done.stderr
     assert done.stderr.endswith("which this command needs; install lfr-edge[hub]\n")

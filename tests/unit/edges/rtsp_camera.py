@@ -18,7 +18,7 @@ class RtspCamera:
         self._content = transport_stream.read_bytes()
         self._hung_up = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(20)
+        self._listener.settimeout(120)  # a worker on a busy machine takes long to start
         self.played = threading.Event()
         self.address = f"rtsp://user:secret@127.0.0.1:{self._listener.getsockname()[1]}/front"
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -38,7 +38,7 @@ class RtspCamera:
         except OSError:
             return
         with client:
-            client.settimeout(20)
+            client.settimeout(60)
             try:
                 while self._answer(client) != "PLAY":
                     pass
@@ -46,7 +46,7 @@ class RtspCamera:
             except OSError:
                 return
             self.played.set()
-            self._hung_up.wait(20)
+            self._hung_up.wait(60)
 
     def _answer(self, client: socket.socket) -> str:
         request = b""

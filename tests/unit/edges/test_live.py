@@ -18,6 +18,7 @@ from tests.pictures import planes
 from tests.unit.edges import rtsp_camera
 
 FRAMES = 100
+LATE_S = 15.0  # on a busy machine; without the deadlines the camera is waited for for 60 s and for ever
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: rtsp_c
     arrived: list[float] = []
     with pytest.raises(SourceLost, match="lost"):
         watch(source, arrived)
-    assert time.monotonic() - arrived[-1] < 5
+    assert time.monotonic() - arrived[-1] < LATE_S
     source.close()
 
 
@@ -84,7 +85,7 @@ def test_a_camera_that_refuses_or_does_not_answer_is_lost_at_the_open_deadline()
         began = time.monotonic()
         with pytest.raises(SourceLost, match="cannot be opened"):
             opened(address, open_s=0.5, read_s=0.5)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < LATE_S
     with pytest.raises(SourceLost, match="cannot be opened"):
         opened(address)
 

@@ -18,7 +18,7 @@ from device.edges.camera.picture_health import PictureHealth
 from device.errors import SourceLost, SourceUnreadable
 from tests.pictures import planes
 
-SOON_S = 10.0
+SOON_S = 60.0
 MS = 1_000_000
 
 

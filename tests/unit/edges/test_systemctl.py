@@ -74,7 +74,7 @@ def test_a_status_that_is_a_pipe_does_not_hold_the_reader_up(commands: Path, tmp
         target=lambda: read.append(SystemctlService(tmp_path / "status.json").reading().status), daemon=True
     )
     reader.start()
-    reader.join(5.0)
+    reader.join(60.0)
     assert read == [None]
 
 

@@ -13,13 +13,13 @@ import pytest
 from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, SCREEN_0095, ModelCard
 from engines.errors import PrecisionRefused
 from engines.graph import calibration_table as tables
 from engines.graph.calibration_table import Table
 from engines.plan_build import Order, build
 from engines.prepare.fetch import weights_of
-from engines.prepare.prepare import prepare
+from engines.prepare.prepare import preparable, prepare, recipe_of
 from engines.select import BACKENDS, open_runner, precisions
 from engines.tensorrt.plans import Profile
 
@@ -113,3 +113,11 @@ def test_with_the_tables_that_ship_it_opens(int8_models: Path, one: ModelCard) -
     assert verdict <= tables.COST_LIMIT_POINTS
     shape = SIZES[one.name]
     open_runner(one, backend="onnxruntime", threads=1, shape=shape, precision="int8", models=int8_models).close()
+
+
+@pytest.mark.parametrize("name", [*SIZES, SCREEN_0095])
+def test_the_table_that_ships_is_of_the_card_s_weights_and_recipe_and_may_be_used(name: str, tmp_path: Path) -> None:
+    table = tables.find(name)
+    assert table is not None
+    assert (table.source_sha256, table.recipe) == (card(name).source_sha256, recipe_of(card(name)))
+    assert preparable(card(name), tmp_path) == ("fp32", "fp16", "int8")

@@ -25,6 +25,6 @@ os.kill(os.getpid(), signal.SIGUSR1)
 @pytest.mark.parametrize("order", ["runners", "reversed(runners)", "[]"])
 def test_a_signal_is_handled_after_engines_were_closed(order: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CODE.format(order=order)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", CODE.format(order=order)], capture_output=True, text=True, check=False, timeout=300
     )
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -189,7 +189,7 @@ def test_threads_and_a_second_process_may_share_it(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
         assert one.warnings == other.warnings == []
     with cache_at(tmp_path) as cache:
         for n in range(1200):

@@ -279,7 +279,7 @@ def test_an_order_that_cannot_be_read_is_logged_and_stops_no_other(place: Place)
 
 def run(place: Place) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "device.eraser", str(place.state), str(place.root / "run")]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_the_program_erases_after_its_supervisor_was_killed(place: Place) -> None:

@@ -276,4 +276,4 @@ def test_the_commands_use_a_running_hub(tmp_path: Path) -> None:
         assert run("release", "a-9")[0] == 77
     finally:
         serve.terminate()
-        serve.wait(20)
+        serve.wait(60)

@@ -181,7 +181,7 @@ def test_it_listens_on_the_loopback_alone(text: str) -> None:
 
 def test_it_answers_over_http_to_its_own_names_only(van: Van) -> None:
     def asked(port: int, host: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         connection.request("GET", "/metrics", headers={"Host": host})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()

@@ -72,9 +72,10 @@ def test_the_hub_ends_when_its_maintenance_does(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(van.console, "maintain", ends)
         page = application(van.console, lambda: None, faults.append)
         async with page.router.lifespan_context(page):
-            await asyncio.sleep(0.01)
+            while not faults:
+                await asyncio.sleep(0.005)
 
-    asyncio.run(on_loop())
+    asyncio.run(asyncio.wait_for(on_loop(), 60.0))
     assert faults == ["RuntimeError('a defect')"]
 
 

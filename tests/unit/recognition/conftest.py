@@ -21,6 +21,7 @@ from device.vision.detector import Detector
 from device.vision.embedder import Embedder
 from device.vision.face_front_end import HostFrontEnd
 from device.vision.observer import Observer
+from device.vision.pair import ScreenLists
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
 from engines.cards.catalogue import card
@@ -153,15 +154,16 @@ class World:
         self.stated: list[Candidate] = []
         chosen = Recognisers(card(RECOGNISER_DEFAULT), card(SCREEN_0095) if screened else None)
         people = ListOfPeople(listed, chosen.length_of_template)
+        blue_people = ListOfPeople(volunteers, chosen.length_of_template)
         self.front_end = HostFrontEnd(
             self._detector_for,
             Refiner(self.second_look),
             {chosen.main.name: self.embedder, SCREEN_0095: self.screen},
             recognisers=chosen,
             min_face_px=32.0,
-            listed=people,
+            listed=ScreenLists(people, blue_people) if volunteers else people,
         )
-        blue = VolunteerSearch(ListOfPeople(volunteers), [f"V-{p}" for p in volunteers], THRESHOLD)
+        blue = VolunteerSearch(blue_people, [f"V-{p}" for p in volunteers], THRESHOLD)
         self.pipeline = Pipeline(
             Sight(
                 front_end=self.front_end,

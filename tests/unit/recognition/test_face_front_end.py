@@ -18,7 +18,7 @@ from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
 from device.enrolment.engine_photo_reader import EnginePhotoReader
-from device.enrolment.model_sessions import ModelSessions
+from device.enrolment.model_sessions import PATCH_SCORE_MIN, ModelSessions
 from device.errors import EngineUnavailable, InternalError
 from device.recognition.build import WHOLE_FRAME, Listed, gallery_of
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
@@ -26,9 +26,11 @@ from device.vision.align import DegenerateGeometry
 from device.vision.detector import DetectionSize
 from device.vision.face_front_end import FaceFrontEnd, HostFrontEnd
 from device.vision.face_front_end_sampled import SampledFrontEnd
+from device.vision.picture import warp
+from device.vision.refine import PATCH_PX, Patch, face_px_of
 from device.vision.zone import Zone
 from engines.cards.catalogue import card
-from engines.cards.model_card import RECOGNISER_DEFAULT
+from engines.cards.model_card import RECOGNISER_DEFAULT, STRIDES
 from engines.runner import DevicePicture
 from engines.select import open_sampled
 from tests.pictures import packed as packed_picture
@@ -128,9 +130,42 @@ def test_both_raise_the_same_possible_matches_on_a_clip(
     assert sampled[3] == pytest.approx(host[3], abs=1)
 
 
+TIED = 1e-3
+"""Scores of two cells that see a face this near: which of them is the best may differ, and their landmarks do."""
+
+
+def second_looks(
+    host: HostFrontEnd, sampled: SampledFrontEnd, frame: Frame, face: Face, looks: int
+) -> tuple[float, list[float]]:
+    """The raw second looks of both, over all cells that see a face: how far one cell's landmarks differ at most, as a
+    part of the face's height, and the scores.
+    """
+    face_px = face_px_of(looks)
+    patch = Patch.around(face, face_px)
+    picture = warp(frame, patch.to_patch, (PATCH_PX, PATCH_PX))
+    runner = host._refiner._detector._runner
+    ours = {name: values[0].copy() for name, values in runner.run(picture[None]).items()}
+    theirs = sampled._for(frame).second_look.run(sampled._shown(frame), patch.to_patch[None])
+    scores, furthest = [], 0.0
+    for stride in STRIDES:
+        score = np.sqrt(ours[f"cls_{stride}"] * ours[f"obj_{stride}"])[:, 0]
+        apart = np.abs(ours[f"kps_{stride}"] - theirs[f"kps_{stride}"][0]).max(axis=1) * stride / face_px
+        furthest = max(furthest, float(apart[score >= PATCH_SCORE_MIN].max(initial=0.0)))
+        scores += score[score >= PATCH_SCORE_MIN].tolist()
+    return furthest, scores
+
+
 def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions_of: MakeSessions) -> None:
-    host, sampled = (front_end_of(kind, sessions_of()) for kind in KINDS)
-    cosines, shifts, missed, seen = [], [], 0, 0
+    """Both samplings differ by roundings alone: each cell of the second look gives the same landmarks to .01 of the
+    face's height (measured 2026-11-30, 438 faces of this clip: .0063 at most).
+
+    The refined landmarks are those of the best cell. Where two cells are tied to a part in a thousand a rounding decides
+    which that is: there (109 of the 438) they are up to .042 apart, elsewhere up to .0039. The difference is between
+    the detector's cells, not between the samplings.
+    """
+    host, sampled = sessions_of().front_end(MIN_FACE_PX), sessions_of().sampled_front_end(MIN_FACE_PX)
+    assert isinstance(host, HostFrontEnd)
+    cosines, shifts, of_cells, missed, seen = [], [], [], 0, 0
     templates = np.zeros((2, host.template_dim), np.float32)
     for frame in frames_of(clip, every=50):
         others = sampled.look(frame)
@@ -139,9 +174,12 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
             near = [one for one in others if np.abs(one.box - face.box).max() < 0.15 * face.height_px]
             refined = [front_end.refine(frame, face, looks=seen % 2) for front_end in (host, sampled)]
             missed += not near or (refined[0] is None) != (refined[1] is None)
+            apart, scores = second_looks(host, sampled, frame, face, seen % 2)
+            of_cells.append(apart)
             if refined[0] is None or refined[1] is None:
                 continue
-            shifts.append(np.abs(refined[0].landmarks - refined[1].landmarks).max() / face.height_px)
+            if sum(abs(score - refined[0].score) < TIED for score in scores) < 2:
+                shifts.append(np.abs(refined[0].landmarks - refined[1].landmarks).max() / face.height_px)
             lengths = [
                 front_end.embed(frame, refined[0], out)
                 for front_end, out in zip((host, sampled), templates, strict=True)
@@ -150,8 +188,9 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
             cosines.append(float(templates[0] @ templates[1]))
     assert seen >= 20
     assert missed == 0
-    assert sorted(shifts)[-2] < 0.01  # of the face's height
-    assert max(shifts) < 0.03  # one of them (2026-11-30): .024, the cosine below holds for it, too
+    assert max(of_cells) < 0.01
+    assert len(shifts) >= 15, "ties are the exception"
+    assert max(shifts) < 0.01  # of the face's height
     assert min(cosines) > 0.998
 
 
@@ -259,6 +298,30 @@ def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_i
     assert [one.blank for one in seen] == [True, False, False]
     front_end.wipe_faces()
     assert [one.blank for one in seen] == [True] * 3
+
+
+def test_what_is_prepared_is_open_and_blank_when_the_first_frame_comes(
+    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
+) -> None:
+    front_end, seen = counted(False)
+    front_end.prepare(640, 360)
+    prepared = list(seen)
+    assert len(prepared) == 3
+    assert prepared[0].blank
+    front_end.look(blank_frame())
+    assert seen == prepared
+
+
+def test_the_host_s_detector_is_opened_for_the_frames_that_are_announced(
+    sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = sessions_of()
+    front_end = sessions.front_end(MIN_FACE_PX)
+    front_end.prepare(640, 360)
+    monkeypatch.setattr(sessions, "_open", lambda *_: pytest.fail("opened when the frame was there"))
+    assert front_end.look(blank_frame()) == []
+    with pytest.raises(pytest.fail.Exception):
+        front_end.look(blank_frame(size=(960, 1280)))  # the positive control
 
 
 def test_another_size_of_frame_opens_other_engines_and_closes_the_last(

@@ -352,3 +352,15 @@ def test_each_look_at_a_person_finds_the_landmarks_at_another_scale_than_the_las
     assert len(shown) >= 3
     nearest = [min((FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX), key=lambda px: abs(px - one)) for one in shown]
     assert nearest == [face_px_of(looks) for looks in range(len(shown))]
+
+
+def test_who_is_missed_once_and_stands_still_is_searched_for_again(world: World) -> None:
+    """The picture is that of the frame before, but somebody was in it."""
+    for _ in range(3):
+        world.show({1: (300, 180)})
+    shown, world.detector.detect = world.detector.detect, lambda *_, **__: []  # type: ignore[method-assign]
+    world.show({1: (300, 180)})
+    assert not world.pipeline.anybody_in_view
+    world.detector.detect = shown  # type: ignore[method-assign]
+    world.show({1: (300, 180)})
+    assert world.pipeline.anybody_in_view

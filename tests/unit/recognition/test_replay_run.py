@@ -19,11 +19,11 @@ from device.edges.camera.fake import FakeSource, Show
 from device.errors import EvidenceDamaged, RefusedByCondition, SourceUnreadable
 from device.evidence import artefact
 from device.recognition import replay as replaying
-from device.recognition.detect_ahead import DetectAhead, Stopwatch, frames_held
+from device.recognition.detect_ahead import AHEAD_FULL, DetectAhead, Pressed, Stopwatch, frames_held
 from device.sync import root
 from engines.cards.model_card import RECOGNISER_DEFAULT
 
-WITHIN_S = 5.0
+WITHIN_S = 60.0
 DEVICE = """
 site: a
 device: b
@@ -68,7 +68,7 @@ class ScriptedPipeline:
         self.overlapped = False
         self.judged: list[int] = []
 
-    def look(self, frame: Frame, pressed: bool) -> list[Face]:
+    def look(self, frame: Frame, pressed: Pressed) -> list[Face]:
         if self._fail_at is not None and frame.index == self._fail_at + 1:
             self._looking_ahead.set()
             self.overlapped |= self._finishing.wait(0.6)
@@ -94,8 +94,8 @@ def merge() -> None:
 
 def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = merge) -> Any:
     source: Any = FakeSource([Show()] * frames)
-    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=True))
-    return replaying._run(pipeline, feed, DetectAhead(feed, pipeline.look, ahead=True), merge, checkpoint)
+    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(AHEAD_FULL))
+    return replaying._run(pipeline, feed, DetectAhead(feed, pipeline.look, ahead=AHEAD_FULL), merge, checkpoint)
 
 
 def test_after_an_interruption_no_look_runs_while_the_engines_are_wiped() -> None:

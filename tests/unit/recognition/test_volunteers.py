@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
+import numpy as np
 
 from device.domain.finding import Candidate
+from device.domain.recognisers import FUSION
+from device.enrolment.model_sessions import ModelSessions
+from device.recognition.build import gallery_of, pipeline_of
+from device.vision.pair import ScreenList
+from device.watchlist.gallery import fill
 
 MakeWorld = Callable[..., Any]
 
@@ -51,3 +58,32 @@ def test_a_volunteer_who_is_sought_raises_the_alert_and_is_no_volunteer_of_that_
     world.walk(0)
     assert [each.entry_ref for each in world.stated] == ["entry-0"]
     assert world.pipeline.volunteers_seen() == []
+
+
+def test_a_pair_finds_volunteers_whom_no_listed_person_resembles_and_alerts_stay_the_same(world_of: MakeWorld) -> None:
+    with_volunteers, without = world_of(screened=True, volunteers=(1,)), world_of(screened=True)
+    (stated, counted), (alone, counted_alone) = walked(with_volunteers), walked(without)
+    assert stated == alone
+    assert {name for name in counted if counted[name] != counted_alone[name]} <= {"templates", "score_histogram"}
+    assert {each.ref for each in with_volunteers.pipeline.volunteers_seen()} == {"V-1"}
+    assert set(with_volunteers.embedder.looks) == {0, 1}, "the passer-by is left to the screen"
+    assert set(without.embedder.looks) == {0}
+
+
+def test_the_gate_of_a_worker_s_pipeline_is_open_for_both_lists() -> None:
+    """`pipeline_of` gives the front end a gate over watchlist and blue list, of one the watchlist alone."""
+    dim = 384
+    _, rows = fill(2, 7, dim)
+    people, volunteers = (gallery_of([(ref, row[None])], screen_dim=256) for ref, row in zip("ab", rows, strict=True))
+    gates: list[ScreenList] = []
+
+    def front_end(*_: Any, listed: ScreenList, **__: Any) -> Any:
+        gates.append(listed)
+        return SimpleNamespace(lengths=None, template_dim=dim)
+
+    room = SimpleNamespace(front_end=front_end)
+    for blue in (volunteers, None):
+        pipeline_of(cast(ModelSessions, room), people, threshold=0.5, min_face_px=32.0, volunteers=blue)
+    for row, expected in zip(rows, ([True, True], [True, False]), strict=True):
+        screen = row[128:] / np.linalg.norm(row[128:])
+        assert [gate.screen_best(screen) > FUSION.gate for gate in gates] == expected

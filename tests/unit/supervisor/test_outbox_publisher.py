@@ -153,10 +153,11 @@ def test_an_answer_makes_room_for_the_next_notice(tmp_path: Path) -> None:
             publisher.post(notice("n-2", "b"))
             broker.room = 1
             exchange.answer()
-            await asyncio.sleep(0.01)
+            while len(exchange.log) < 2:
+                await asyncio.sleep(0.005)
         return [m.token for m in exchange.log]
 
-    assert asyncio.run(run()) == ["n-1", "n-2"]
+    assert asyncio.run(asyncio.wait_for(run(), 60.0)) == ["n-1", "n-2"]
 
 
 def test_a_goodbye_waits_for_notices_that_found_no_room(tmp_path: Path) -> None:
@@ -281,3 +282,56 @@ def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_publisher(tmp_path: 
         assert await settle(pump)
 
     asyncio.run(run())
+
+
+def refused_and_erased(tmp_path: Path, request: Callable[[OutboxPublisher], None]) -> tuple[list[str], list[str]]:
+    """An alert that the disk refuses and that `request` has erased: what was published, and the receipts' alerts."""
+    clock, exchange, gone = FakeClock(), FakeExchange(), list[ErasedAlert]()
+    outbox = FullOutbox(tmp_path / "outbox", clock.wall())
+
+    async def run() -> None:
+        hub = FakeBroker(exchange, "hub")
+        hub.subscribe("lfr/#", lambda topic, payload: None)
+        hub.connect(lambda present, reason: None, lambda delivery: None)
+        publisher = OutboxPublisher(FakeBroker(exchange, "cam-1"), outbox, DiskInline(), clock, gone.extend)
+        publisher.connect(lambda present: None)
+        publisher.set_hub_online(online=True)
+        pump = asyncio.create_task(publisher.run())
+        alert = message(clock)
+        publisher.keep(replace(alert, probe=replace(alert, id="p-1", kind=MessageClass.PROBE)))
+        request(publisher)
+        assert await publisher.drain(5.0, MessageClass)
+        await settle(pump)
+
+    asyncio.run(run())
+    outbox.close()
+    return [sent.token for sent in exchange.log], [erased.alert_id for erased in gone if erased.existed]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda publisher: publisher.erase("x", "withdrawn"),
+        lambda publisher: publisher.erase_undelivered(lambda payload: payload == b"{}", "withdrawn"),
+        lambda publisher: publisher.erase(None, "end_of_deployment"),
+    ],
+    ids=["its alert", "its entry", "everything"],
+)
+def test_an_alert_that_the_disk_refuses_and_that_is_to_be_erased_is_not_sent(
+    tmp_path: Path, request_: Callable[[OutboxPublisher], None]
+) -> None:
+    sent, receipts = refused_and_erased(tmp_path, request_)
+    assert sent == [], "neither alert nor picture"
+    assert receipts == ["x"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda publisher: publisher.erase("another", "withdrawn"),
+        lambda publisher: publisher.erase_undelivered(lambda payload: False, "withdrawn"),
+    ],
+    ids=["another alert", "another entry"],
+)
+def test_an_erasure_of_others_leaves_it_to_be_sent(tmp_path: Path, request_: Callable[[OutboxPublisher], None]) -> None:
+    assert refused_and_erased(tmp_path, request_)[0] == ["a-1", "p-1"]

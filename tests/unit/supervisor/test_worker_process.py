@@ -19,7 +19,9 @@ from device.supervisor.workers.supervisor import WorkerRun, WorkerSupervisor
 from device.wire.link import Assignment, Beat, CameraAssignment, Hello, Stop, VisionAssignment
 
 PROGRAM = Path(__file__).parent / "scripted_worker.py"
-WITHIN_S = 20.0
+WITHIN_S = 60.0
+PATIENT = Budget(grace_s=WITHIN_S, gone_s=WITHIN_S, exit_s=WITHIN_S)
+"""For processes that do what they are asked, however long a busy machine needs for it."""
 ASSIGNMENT = Assignment(
     protocol=1,
     mode=Mode.TEST,
@@ -179,7 +181,7 @@ def children() -> list[int]:
 def test_a_kept_worker_stops_with_its_final_counters() -> None:
     async def scene() -> list[WorkerRun]:
         runs: list[WorkerRun] = []
-        kept = worker("well", runs, Budget())
+        kept = worker("well", runs, PATIENT)
         kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
         kept.set_wanted(False, "test")
@@ -197,7 +199,7 @@ def test_a_kept_worker_stops_with_its_final_counters() -> None:
 def test_a_worker_that_has_wiped_and_does_not_leave_is_gone_all_the_same() -> None:
     async def scene() -> tuple[list[WorkerRun], float]:
         runs: list[WorkerRun] = []
-        kept = worker("slow to leave", runs, Budget())
+        kept = worker("slow to leave", runs, Budget(grace_s=WITHIN_S, exit_s=WITHIN_S))
         kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
         begun = asyncio.get_running_loop().time()
@@ -210,7 +212,7 @@ def test_a_worker_that_has_wiped_and_does_not_leave_is_gone_all_the_same() -> No
     (run,), took_s = asyncio.run(scene())
     assert run.finished is not None
     assert run.exit_status == -9
-    assert took_s < Budget().exit_s
+    assert took_s < WITHIN_S, "it was given gone_s, not exit_s"
 
 
 def test_a_worker_that_ignores_stop_is_killed() -> None:

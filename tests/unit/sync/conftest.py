@@ -147,11 +147,11 @@ class Hub:
         self._sign("snapshot", snapshot, snapshot.version)
         self.stamp()
 
-    def stamp(self) -> None:
-        """A new timestamp over what is there."""
+    def stamp(self, hours: float = 23) -> None:
+        """A new timestamp over what is there, which expires then."""
         signed = Timestamp(
             version=self._next("timestamp"),
-            expires=self._expires("timestamp", 23),
+            expires=self._expires("timestamp", hours),
             snapshot_meta=MetaFile(self.versions["snapshot"]),
         )
         self._sign("timestamp", signed, None)

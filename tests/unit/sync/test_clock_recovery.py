@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.supervisor.status.file import InstanceLock
+from device.sync.client import Client
 from device.sync.refusal import Refused
 from tests.offers import offer_of
 from tests.sim.rig import config as config_of
@@ -76,7 +78,7 @@ def test_the_right_time_is_accepted_again_and_what_was_past_its_time_is_gone(
 ) -> None:
     with pytest.raises(Refused, match="before the last verified"):
         desk.client().sync()
-    assert recover(configured, desk.clock, dry_run=False) == 0
+    assert recover(configured, desk.clock, desk.client(), dry_run=False) == 0
     assert offer_of(desk.client().sync()).deployment.id == "d-1"
     assert abs(eraser.verified(desk.state) - ms(desk.clock.wall())) < 60_000
     outbox = Outbox(desk.state / "outbox.sqlite", desk.clock.wall())
@@ -94,32 +96,77 @@ def test_the_right_time_is_accepted_again_and_what_was_past_its_time_is_gone(
 def test_a_dry_run_changes_nothing_and_a_second_run_has_nothing_to_do(
     desk: Desk, configured: DeviceConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert recover(configured, desk.clock, dry_run=True) == 0
+    assert recover(configured, desk.clock, desk.client(), dry_run=True) == 0
     plan = capsys.readouterr().err
     assert [line.partition(":")[0] for line in plan.splitlines()[:3]] == ["erasure", "repository (demo)", "outbox"]
     with pytest.raises(Refused):
         desk.client().sync()
-    recover(configured, desk.clock, dry_run=False)
+    recover(configured, desk.clock, desk.client(), dry_run=False)
     capsys.readouterr()
-    assert recover(configured, desk.clock, dry_run=False) == 0
+    assert recover(configured, desk.clock, desk.client(), dry_run=False) == 0
     assert "nothing to recover" in capsys.readouterr().err
 
 
 def test_it_is_refused_while_the_clock_is_not_trusted(desk: Desk, configured: DeviceConfig) -> None:
     desk.clock.is_synchronised = False
     with pytest.raises(RefusedByCondition, match="not synchronised"):
-        recover(configured, desk.clock, dry_run=False)
+        recover(configured, desk.clock, desk.client(), dry_run=False)
     desk.clock.is_synchronised = True
     desk.clock.set_wall(desk.clock.wall() - timedelta(hours=3))
     with pytest.raises(RefusedByCondition, match="the hub signed its timestamp after"):
-        recover(configured, desk.clock, dry_run=False)
+        recover(configured, desk.clock, desk.client(), dry_run=False)
     with pytest.raises(Refused):
         desk.client().sync()
 
 
+@pytest.fixture
+def both_ahead(desk: Desk, configured: DeviceConfig) -> DeviceConfig:
+    """A device and a hub whose clocks were both three days ahead, and are both right again."""
+    right = desk.clock.wall()
+    desk.clock.set_wall(right + timedelta(days=3))
+    desk.hub.stamp(hours=3 * 24 + 23)
+    with contextlib.suppress(Refused):  # the list is too old by then; the timestamp is kept
+        desk.client().sync()
+    desk.clock.set_wall(right)
+    return configured
+
+
+def test_after_both_clocks_were_ahead_a_newer_signature_of_the_hub_is_the_way_out(
+    desk: Desk, both_ahead: DeviceConfig
+) -> None:
+    with pytest.raises(RefusedByCondition, match="start it and try again a minute later"):
+        recover(both_ahead, desk.clock, desk.client(), dry_run=False)
+    desk.hub.stamp()  # the hub's clock is right, and it signs anew what it had signed in the future
+    with pytest.raises(Refused, match="before the last verified"):
+        desk.client().sync()
+    assert recover(both_ahead, desk.clock, desk.client(), dry_run=False) == 0
+    assert desk.client().sync().good_until <= desk.clock.wall() + timedelta(hours=25)
+    outbox = Outbox(desk.state / "outbox.sqlite", desk.clock.wall())
+    assert outbox.alerts_held() == [], "what was past its time by the clock that was ahead"
+    outbox.close()
+
+
+def test_a_hub_that_cannot_be_asked_is_named(desk: Desk, both_ahead: DeviceConfig, tmp_path: Path) -> None:
+    alone = Client(desk.state, desk.roots, "cam-1", (), desk.clock, memory=tmp_path / "memory")
+    with pytest.raises(RefusedByCondition, match=r"neither trust\.url nor trust\.usb"):
+        recover(both_ahead, desk.clock, alone, dry_run=False)
+
+
+def test_an_older_signature_of_the_hub_does_not_show_that_its_clock_was_ahead(
+    desk: Desk, both_ahead: DeviceConfig
+) -> None:
+    file = desk.hub.metadata("timestamp")
+    ahead = file.read_bytes()
+    desk.hub.versions["timestamp"] -= 2
+    desk.hub.stamp()  # signed at the right time, and before the one that the device has
+    assert file.read_bytes() != ahead
+    with pytest.raises(RefusedByCondition, match="an old copy is offered"):
+        recover(both_ahead, desk.clock, desk.client(), dry_run=False)
+
+
 def test_it_is_refused_while_the_device_runs(desk: Desk, configured: DeviceConfig) -> None:
     with InstanceLock(configured.run_dir), pytest.raises(Unavailable, match="already runs"):
-        recover(configured, desk.clock, dry_run=False)
+        recover(configured, desk.clock, desk.client(), dry_run=False)
 
 
 def test_the_command_is_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from securesystemslib.signer import CryptoSigner
@@ -22,6 +23,7 @@ from device.update.gate import Gate
 from device.update.machine import Machine
 from device.update.slots import COMMITTED, CURRENT, Slots
 from device.update.updater import Updater
+from device.update.verdict import GOOD, Verdict
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc)
 HERE = "debian-12-x86_64"
@@ -53,15 +55,17 @@ class FakeService:
     started_s: float = 0.0
     deployment: str | None = None
     starts: list[str] = field(default_factory=list)
+    boot_id: str = ""
 
     def boot(self) -> None:
         """The machine starts, and the service with it."""
+        self.boot_id = str(uuid4())
+        self.restart()
+
+    def restart(self) -> None:
         self.running = self.slots.require(CURRENT)
         self.started_s = self.clock.now_s
         self.starts.append(self.running)
-
-    def restart(self) -> None:
-        self.boot()
 
     def reading(self) -> Reading:
         after, how = self.clock.now_s - self.started_s, self._behaviour()
@@ -191,6 +195,10 @@ class Board:
     tested: list[str] = field(default_factory=list)
     problem: str = ""
     """What the next self-test finds."""
+    passing: bool = False
+    """Whether that may pass."""
+    during_build: Callable[[], None] = lambda: None
+    """What happens while a slot's plans are built."""
 
     @property
     def updates(self) -> Path:
@@ -203,7 +211,8 @@ class Board:
             "folder": self.updates,
             "machine": Machine(HERE, self.folder),
             "service": self.service,
-            "self_test": self._self_test,
+            "programs": self,
+            "boot": self.service.boot_id,
             "root": self.hub.root,
             "now": lambda: wall(NOW),
             "system": self.folder,
@@ -215,9 +224,35 @@ class Board:
     def named(self) -> tuple[str | None, str | None]:
         return self.slots.named(CURRENT), self.slots.named(COMMITTED)
 
-    def _self_test(self, slot: Path) -> str:
+    @property
+    def plans(self) -> Path:
+        """The GPU's plans: a file each, and a list of each release in `used`."""
+        return self.folder / "plans"
+
+    def build_plans(self, slot: Path, go_on: Callable[[], None]) -> Verdict:
+        """Two plans of each release, one of which is the same for all; `go_on` is asked before each."""
+        version = slot.name.removeprefix(".").removesuffix(".new")
+        (self.plans / "used").mkdir(parents=True, exist_ok=True)
+        for name in ("common", version):
+            go_on()
+            (self.plans / f"{name}.plan").touch()
+            self.during_build()
+        (self.plans / "used" / version).touch()
+        return GOOD
+
+    def self_test(self, slot: Path) -> Verdict:
         self.tested.append(slot.name)
-        return self.problem
+        return Verdict(self.problem, self.passing)
+
+    def prune_plans(self, slot: Path, keep: list[str]) -> None:
+        kept = {f"{name}.plan" for name in ("common", *keep)}
+        for file in list(self.plans.glob("*.plan")):
+            if file.name not in kept:
+                file.unlink()
+
+    def has_plans(self, version: str) -> bool:
+        """Whether a worker of that release finds its own."""
+        return all((self.plans / f"{name}.plan").exists() for name in ("common", version))
 
 
 def board_at(folder: Path) -> Board:
@@ -232,6 +267,9 @@ def board_at(folder: Path) -> Board:
         slots.complete("0.2.0", fresh)
         for link in (COMMITTED, CURRENT):
             slots.point(link, "0.2.0")
+        (folder / "plans").mkdir()
+        for name in ("common", "0.2.0"):
+            (folder / "plans" / f"{name}.plan").touch()
     service = FakeService(slots, clock)
     service.boot()
     clock.sleep(10)

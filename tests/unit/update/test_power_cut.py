@@ -31,6 +31,8 @@ def boots(board: Any) -> None:
         assert ".0.3.0.new" in board.tested
         assert record.trial(board.updates) is not None or committed == "0.3.0", "a swap without a record"
     assert (board.slots.place(committed) / "behaviour").read_text() == "good", "the updater's own slot is a proven one"
+    assert board.has_plans(current), "its workers would find no plan of theirs"
+    assert board.has_plans(committed), "and after a rollback neither"
     board.service.boot()
     board.clock.sleep(10)
 

@@ -10,7 +10,7 @@ import pytest
 
 from device.errors import BadData, RefusedByCondition, Unavailable
 from device.update import record
-from device.update.updater import RolledBack, attempt
+from device.update.updater import TriedAgain, attempt
 
 Release = Callable[..., bytes]
 
@@ -28,9 +28,9 @@ def test_what_the_service_writes_of_itself_is_recorded_as_one_short_printable_li
         return found
 
     monkeypatch.setattr(board.service, "reading", forged)
-    with pytest.raises(RolledBack):
+    with pytest.raises(TriedAgain):
         board.updater().apply(board.hub.offer(release()))
-    reason = record.read(board.updates).refused["0.3.0"]
+    reason = record.read(board.updates).tries["0.3.0"].reason
     assert "sign: " in reason
     assert reason.isprintable()
     assert len(reason) == record.REASON_MOST

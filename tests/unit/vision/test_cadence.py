@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from operator import contains
 
 import numpy as np
 import pytest
 
 from device.domain.sight import Face
 from device.domain.time import NS_PER_MS, MediaNs
+from device.recognition.detect_ahead import unpressed
 from device.vision.cadence import SETTLED_NS, DetectionCadence
 from device.vision.tracker import START_SCORE
 
@@ -27,7 +30,7 @@ def searched(scene: Sequence[Sequence[Face]], *, pressed: Sequence[int] = ()) ->
     cadence, found = DetectionCadence(), []
     for n, faces in enumerate(scene):
         at = MediaNs(n * STEP_MS * NS_PER_MS)
-        if cadence.due(at, pressed=n in pressed):
+        if cadence.due(at, pressed=partial(contains, pressed, n)):
             found.append(n)
             cadence.seen(at, faces)
     return found
@@ -73,12 +76,27 @@ def test_when_pressed_every_frame_is_searched() -> None:
     assert searched([[]] * 8, pressed=range(3, 7)) == [0, 1, 3, 4, 5, 6]
 
 
+def test_the_caller_is_asked_only_where_its_answer_decides() -> None:
+    """The answer may be a while in coming."""
+    cadence, asked = DetectionCadence(), []
+
+    def answer(n: int) -> bool:
+        asked.append(n)
+        return False
+
+    for n in range(8):
+        at = MediaNs(n * STEP_MS * NS_PER_MS)
+        if cadence.due(at, pressed=partial(answer, n)):
+            cadence.seen(at, [face(100)])
+    assert asked == [2, 4, 6]
+
+
 def test_after_a_cut_and_when_time_runs_back_the_next_frame_is_searched() -> None:
     cadence = DetectionCadence()
     for n in range(3):
         cadence.seen(MediaNs(n * 80 * NS_PER_MS), [face(100)])
     at = MediaNs(240 * NS_PER_MS)
-    assert not cadence.due(at, pressed=False)
-    assert cadence.due(MediaNs(0), pressed=False)
+    assert not cadence.due(at, pressed=unpressed)
+    assert cadence.due(MediaNs(0), pressed=unpressed)
     cadence.restart()
-    assert cadence.due(at, pressed=False)
+    assert cadence.due(at, pressed=unpressed)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from device.domain.sight import U8, Frame
+from device.domain.sight import U8, Frame, Packed
 from device.domain.time import NS_PER_S, MediaNs, MonotonicNs
 from device.vision.stillness import STILL_AT_MOST_S, Stillness
 
@@ -51,6 +51,13 @@ def test_slow_changes_add_up(still: Still) -> None:
     found = [still(0.1 * n, np.clip(room(n).astype(int) + n, 0, 255).astype(np.uint8)) for n in range(9)]
     assert found[1] is True
     assert False in found[2:]
+
+
+def test_after_somebody_was_in_view_the_same_picture_is_searched_again() -> None:
+    watch, frame = Stillness(), Frame(0, MediaNs(0), MonotonicNs(0), Packed(np.repeat(room()[:, :, None], 3, 2)))
+    assert [watch.still(frame), watch.still(frame)] == [False, True]
+    watch.forget()
+    assert [watch.still(frame), watch.still(frame)] == [False, True]
 
 
 def test_now_and_then_a_still_room_is_looked_at(still: Still) -> None:

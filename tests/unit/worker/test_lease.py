@@ -24,7 +24,8 @@ from tools.dev.proof.worker import Given
 
 pytestmark = pytest.mark.slow
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
+TRIES = 10
 LATE_S = 10.0  # on a busy machine; without a lease the holders run for 30 s
 
 
@@ -63,11 +64,31 @@ def holder(manner: str) -> Iterator[Holder]:
         os.close(reported)
 
 
+@contextmanager
+def renewed(message: Lease | Stop) -> Iterator[Holder]:
+    """A holder that was sent messages for twice its lease; another one where this process was held up meanwhile."""
+    for _ in range(TRIES):
+        with holder("waiting") as one:
+            if sent_in_time(one, message):
+                yield one
+                return
+    raise AssertionError(f"this machine held the test up in each of {TRIES} tries")
+
+
+def sent_in_time(one: Holder, message: Lease | Stop) -> bool:
+    """Send for twice the lease; whether no message came later than half a lease after the one before."""
+    in_time, last = True, time.monotonic()
+    for _ in range(24):
+        if one.process.poll() is None:
+            one.link.sendall(pack(message))
+        at = time.monotonic()
+        in_time, last = in_time and at - last < LEASE_S / 2, at
+        time.sleep(LEASE_S / 12)
+    return in_time
+
+
 def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
-    with holder("waiting") as one:
-        for _ in range(24):
-            one.link.sendall(pack(Lease()))
-            time.sleep(LEASE_S / 12)
+    with renewed(Lease()) as one:
         assert one.process.poll() is None
         status, took_s = one.ends()
         assert one.received() == b"stopped", "the main thread stopped by itself and nothing had to be wiped for it"
@@ -76,10 +97,7 @@ def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
 
 
 def test_any_message_counts() -> None:
-    with holder("waiting") as one:
-        for _ in range(24):
-            one.link.sendall(pack(Stop(reason="x")))
-            time.sleep(LEASE_S / 12)
+    with renewed(Stop(reason="x")) as one:
         assert one.process.poll() is None
 
 
@@ -103,7 +121,7 @@ def test_a_stopped_supervisor_loses_its_worker(deployment: Given, tmp_path: Path
     """A real worker over the clip, in real time; its supervisor is stopped with SIGSTOP."""
     camera = structs.replace(deployment.task.camera, pace="realtime")
     task = tmp_path / "task"
-    task.write_bytes(pack(structs.replace(deployment.task, camera=camera, lease_s=1.0))[HEADER.size :])
+    task.write_bytes(pack(structs.replace(deployment.task, camera=camera, lease_s=2.0))[HEADER.size :])
     command = [sys.executable, "-m", "tests.unit.worker.hung_supervisor", str(task)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
         try:
@@ -112,17 +130,23 @@ def test_a_stopped_supervisor_loses_its_worker(deployment: Given, tmp_path: Path
             assert runs(worker), "two seconds of beats, and it still runs"
             supervisor.send_signal(signal.SIGSTOP)
             begun = time.monotonic()
-            while runs(worker) and time.monotonic() - begun < WITHIN_S:
+            while runs(worker):
+                assert time.monotonic() - begun < WITHIN_S
                 time.sleep(0.01)
-            took_s = time.monotonic() - begun
+            status = exit_status_of_a_zombie(worker)
         finally:
             supervisor.kill()
-    assert took_s < 1.0 + lease.ORDERLY_S + 5.0  # without a lease it runs to the end of the clip, 8 s or more
+    assert status == 70, "0 at the end of the clip, which it reaches without a lease"
+
+
+def exit_status_of_a_zombie(pid: int) -> int:
+    """Field 52 of proc_pid_stat(5); its parent is stopped and does not collect it."""
+    return os.waitstatus_to_exitcode(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[49]))
 
 
 def runs(pid: int) -> bool:
     """Whether a process runs: one whose parent does not collect it has ended all the same."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False

@@ -99,7 +99,7 @@ def tried(place: Path, manner: str) -> dict[str, Any]:
         [sys.executable, "-c", PROGRAM, str(place), manner],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env=worker_environment(os.environ),
     )
@@ -184,7 +184,7 @@ def test_a_process_that_may_not_lock_memory_says_so_and_goes_on(tmp_path: Path) 
     say = "out = os.dup(1)\ngranted = lock_down(Camera())\nos.write(out, json.dumps(granted).encode())\n"
     importing = "import json, numpy\nfrom device.worker.lockdown import Camera, lock_down\n"
     done = subprocess.run(
-        [sys.executable, "-c", importing + unprivileged + drop + say], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", importing + unprivileged + drop + say], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["memory_locked"] is False
@@ -197,7 +197,7 @@ def test_a_file_that_was_left_open_for_writing_is_reported() -> None:
         "import tempfile\nfrom device.worker.lockdown import writable_files\nassert not writable_files()\n"
         "left = tempfile.NamedTemporaryFile()\nassert writable_files() == [left.name]\n"
     )
-    subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, check=True)
 
 
 def test_a_worker_inherits_no_secret_and_no_session() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from device.wire.link import Assignment, Beat, Fault, Finished, JournalLine
+from tests.machine_time import of_processes
 from tests.replay import videos
 from tests.unit.edges.rtsp_camera import RtspCamera
 from tools.dev.bench.camera_faults.encoders import ENCODERS, encode
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.long
 RATE = 25
 BREAKS_S = 2.0
 WITHIN_S = 2.0
-BUSY_S = 1.0
+BUSY_S = 3.0  # on a busy machine; test_camera_faults_encoded counts the pictures
 """Beyond that, for a machine that has other things to do: these tests run in real time."""
 
 
@@ -90,9 +91,9 @@ def test_a_network_camera_that_stalls_is_reported_and_then_lost(
         worker.send(over(task, camera.address, pace="live"))
         worker.until(Beat, lambda beat: beat.counters.frames > 0)
         assert camera.played.wait(20)
-        since = time.monotonic()
-        worker.until(Beat, lambda beat: beat.camera == "stalled")
-        assert time.monotonic() - since <= WITHIN_S + BUSY_S
+        with of_processes(lambda: (os.getpid(), worker.process.pid)) as machine:
+            worker.until(Beat, lambda beat: beat.camera == "stalled")
+            assert machine.seconds <= WITHIN_S + 1.0
         assert worker.until(Fault).error == "SourceLost"
     finally:
         camera.close()

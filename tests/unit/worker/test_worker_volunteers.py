@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +10,30 @@ import msgspec
 import pyrage
 import pytest
 
+from device.enrolment.model_sessions import chosen_recognisers
 from device.watchlist.sealed import seal, unseal
 from device.wire.link import CandidateRaised, Finished, JournalLine, VolunteerRecognised, WithdrawVolunteers
-from tools.dev.proof.worker import Given, WorkerProcess
+from engines.cards.model_card import ModelCard
+from tests.pair_evidence import signed_for
+from tools.dev.proof.worker import Given, WorkerProcess, given
 
 pytestmark = pytest.mark.long
 
 
-def volunteer(given: Given, folder: Path, ref: str) -> str:
+def volunteer(owner: Given, folder: Path, ref: str) -> str:
     """The listed person of the clip once more, as a volunteer of this name."""
-    listed = unseal(Path(given.task.watchlist).read_bytes(), given.task.identity)
-    key = pyrage.x25519.Identity.from_str(given.task.identity)
+    task = owner.task
+    listed = unseal(Path(task.watchlist).read_bytes(), task.identity)
+    key = pyrage.x25519.Identity.from_str(task.identity)
     entry = msgspec.structs.replace(listed.entries[0], ref=ref, category="volunteer")
     file = folder / f"{ref}.volunteer"
     file.write_bytes(seal(msgspec.structs.replace(listed, entries=(entry,)), [str(key.to_public())]))
     return str(file)
 
 
-def played(folder: Path, given: Given, *messages: Any, **changes: Any) -> WorkerProcess:
+def played(folder: Path, owner: Given, *messages: Any, **changes: Any) -> WorkerProcess:
     with WorkerProcess(folder) as worker:
-        worker.send(msgspec.structs.replace(given.task, **changes))
+        worker.send(msgspec.structs.replace(owner.task, **changes))
         for message in messages:
             worker.send(message)
         assert worker.to_the_end() == 0
@@ -69,3 +74,23 @@ def test_a_volunteer_who_is_not_sought_is_reported_without_an_alert_and_one_take
     assert (counters.alerted, counters.discarded) == (0, counters.faces_seen)
     gone = played(tmp_path, deployment, WithdrawVolunteers(refs=("V-1",)), **changes)
     assert gone.of(VolunteerRecognised) == []
+
+
+def test_a_worker_with_a_pair_reports_volunteers_of_the_pair_and_leaves_out_those_of_one_recogniser(
+    tmp_path: Path, clip: Path, deployment: Given, screening_recogniser: ModelCard
+) -> None:
+    pair = given(tmp_path, str(clip), pace="full", backend="onnxruntime:fp32", screen=screening_recogniser.name)
+    pair = replace(pair, task=msgspec.structs.replace(pair.task, vision=with_evidence(pair, tmp_path)))
+    other = volunteer(deployment, tmp_path, "V-2")
+    entry = unseal(Path(pair.task.watchlist).read_bytes(), pair.task.identity).entries[0].ref
+    files = (volunteer(pair, tmp_path, "V-1"), other)
+    found = played(tmp_path, pair, volunteers=files, withdrawn=(entry,))
+    assert {message.finding.ref for message in found.of(VolunteerRecognised)} == {"V-1"}
+    assert found.of(CandidateRaised) == []
+    assert any("blue list: 1 of 2 volunteers" in line.text for line in found.of(JournalLine))
+
+
+def with_evidence(owner: Given, folder: Path) -> Any:
+    """The assignment's part that names evidence for SFace behind the added recogniser."""
+    file, keys = signed_for(chosen_recognisers(None, owner.task.vision.screen), folder / "evidence")
+    return msgspec.structs.replace(owner.task.vision, evidence=str(file), evidence_keys=str(keys))

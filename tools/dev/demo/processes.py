@@ -72,7 +72,7 @@ class Processes:
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **(environment or {})},
+                env=without_manager() | (environment or {}),
                 cwd=self._logs,
             )
         running = Running(name, process, log)
@@ -96,6 +96,11 @@ class Processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_S)
         kill_group(process)
+
+
+def without_manager() -> dict[str, str]:
+    """This program's environment without its service manager, to which what it starts has nothing to report."""
+    return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -43,8 +43,8 @@ from tools.hub.report.audit_heads import kept_heads
 from tools.hub.report.deployment_report import as_text, report_of
 from tools.hub.report.tallies import read_book
 
-HUB_READY_S = 30.0
-GONE_S = 5.0
+HUB_READY_S = 60.0
+GONE_S = 20.0
 OTHER_RUNS = (PREFIX, "pytest-of-")
 LINGER_S = 20.0
 POLL_S = 0.1
@@ -136,6 +136,7 @@ def play(
             follow(device, hub, listener, live, START_S + SLOWEST * truth.frames / truth.fps)
             if not options.headless:
                 keep_page_open(live)
+            witness.until_device_stopped(GONE_S)
             gather(evidence, listener, witness)
         evidence.leftovers += search(workspace.device_folders, [*needles, template])
         processes.stop(device)

@@ -17,7 +17,8 @@ from tools.hub.storage.folder import HubFolder
 from tools.hub.storage.probes import ProbeOpener
 
 CLIENT_ID = "witness"
-SESSION_WITHIN_S = 15.0
+SESSION_WITHIN_S = 60.0
+STOPPED = b'"stopped"'
 
 
 class Witness:
@@ -35,7 +36,7 @@ class Witness:
         self._needles = tuple(needles)
         self._pattern = HubTopics(hub.settings().site).everything
         self._broker = PahoBroker(hub.address("witness", port), CLIENT_ID, session_expiry_s=0)
-        self._online = threading.Event()
+        self._online, self._device_stopped = threading.Event(), threading.Event()
         self._reason = "no session yet"
         self.probes: list[ProbeReceived] = []
         self.betrayals: list[tuple[str, str]] = []
@@ -51,6 +52,10 @@ class Witness:
     def __exit__(self, *_: object) -> None:
         self._broker.close()
 
+    def until_device_stopped(self, within_s: float) -> bool:
+        """Wait for the device's last status: all that it sent before has been checked then."""
+        return self._device_stopped.wait(within_s)
+
     def _session(self, online: bool, reason: str) -> None:
         self._reason = reason
         if online:
@@ -60,6 +65,8 @@ class Witness:
         place = parse(topic)
         if place is not None and place.branch == "alert/probe":
             self.probes.append(ProbeReceived(place.subject or "", self._for_hub(payload), self._for_others(payload)))
+        if place is not None and place.branch == "status" and STOPPED in payload:
+            self._device_stopped.set()
         self.betrayals += [(topic, needle.what) for needle in self._needles if needle.bytes in payload]
 
     def _for_hub(self, ciphertext: bytes) -> bool:

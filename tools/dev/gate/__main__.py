@@ -6,6 +6,8 @@
 3. A test that was skipped fails the gate outside tests/gpu, tests/system and tests/browser; with --complete (CI) it
    does so everywhere but in tests/gpu.
 4. The last line is `N passed, N failed`: tests, with each failed stage that is not a test counted as one failure.
+5. With --complete, up to AGAIN_MOST failed tests of a stage on a real clock are tried once more. One that passes then
+   counts as passed, and the lines before the last name it: its cause is to be found, in the test or in the product.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from xml.etree import ElementTree
 from tools.dev.gate.stages import BIN, COMMANDS, ROOT, Stage, planned
 
 NO_TESTS_COLLECTED = 5
+TESTS_FAILED = 1
 EXIT_INTERRUPTED = 130
 STATIC_AT_ONCE = 2
+AGAIN_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one stage ended; counts are of tests, `why` is empty on success."""
+    """How one stage ended; counts are of tests, `why` is empty on success, `unsteady` passed at the second try."""
 
     stage: Stage
     seconds: float
@@ -37,6 +41,7 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     why: str = ""
+    unsteady: tuple[str, ...] = ()
 
 
 def main(argv: list[str]) -> int:
@@ -53,7 +58,9 @@ def main(argv: list[str]) -> int:
     stages = planned(commands)
     try:
         outcomes = run_static([s for s in stages if not s.tests])
-        outcomes += [run_tests(s, theirs, may_skip(s, options.complete)) for s in stages if s.tests]
+        for stage in (s for s in stages if s.tests):
+            again = options.complete and stage.timed
+            outcomes.append(run_tests(stage, theirs, skips=may_skip(stage, options.complete), again=again))
         if theirs and any(s.tests for s in stages) and not any(o.passed + o.failed for o in outcomes):
             print(f"gate: no test matches {' '.join(theirs)}", file=sys.stderr)
             outcomes.append(Outcome(stages[-1], 0.0, failed=1, why="give ARGS that select a test"))
@@ -89,22 +96,26 @@ def may_skip(stage: Stage, complete: bool) -> bool:
     return stage.hardware and not (complete and stage.installable)
 
 
-def run_tests(stage: Stage, arguments: list[str], skips: bool) -> Outcome:
-    """Run a test stage with its output and read its counts from the report that pytest writes."""
+def run_tests(stage: Stage, arguments: list[str], *, skips: bool, again: bool = False) -> Outcome:
+    """Run a test stage with its output and read its counts from the report that pytest writes (rule 5: `again`)."""
     folders = [a for a in stage.argv if a.startswith("tests/")]
     present = [f for f in folders if any((ROOT / f).rglob("test_*.py"))]
     if not present:
         print(f"none    {stage.name}: no tests in {', '.join(folders)} yet", flush=True)
         return Outcome(stage, 0.0)
     report = ROOT / ".cache" / "gate" / f"{stage.name.replace(', ', '-').replace(' ', '-')}.xml"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
-    command = [a for a in stage.argv if a not in folders] + present + [f"--junitxml={report}", *arguments]
+    command = [a for a in stage.argv if a not in folders] + present + arguments
     print(f"tests   {stage.name}", flush=True)
     begun = time.monotonic()
-    status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
-    seconds = time.monotonic() - begun
+    status = reported(command, report)
     passed, failed, skipped = counts(report)
+    unsteady: tuple[str, ...] = ()
+    if again and status == TESTS_FAILED and 0 < failed <= AGAIN_MOST:
+        names = failures(report)
+        print(f"again   {', '.join(names)}", flush=True)
+        status = reported([*command, "--last-failed", "--last-failed-no-failures=none"], report)
+        passed_now, failed, _ = counts(report)
+        passed, unsteady = passed + passed_now, names if status == 0 else ()
     why = ""
     if status == NO_TESTS_COLLECTED and arguments:
         pass
@@ -112,8 +123,24 @@ def run_tests(stage: Stage, arguments: list[str], skips: bool) -> Outcome:
         failed, why = max(failed, 1), stage.remedy
     elif skipped and not skips:
         why = f"{skipped} test(s) were skipped; here every test runs or fails"
+    seconds = time.monotonic() - begun
     print(f"{'FAILED' if why else 'ok':6}  {stage.name}  {seconds:.1f} s", flush=True)
-    return Outcome(stage, seconds, passed, failed, skipped, why)
+    return Outcome(stage, seconds, passed, failed, skipped, why, unsteady)
+
+
+def reported(command: list[str], report: Path) -> int:
+    """Run pytest with its output; its exit status. Its JUnit report is at `report` afterwards, or absent."""
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command = [*command, f"--junitxml={report}"]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def failures(report: Path) -> tuple[str, ...]:
+    """Names of the tests that failed, as `module.test[parameters]`."""
+    cases = ElementTree.parse(report).getroot().iter("testcase")
+    broken = (case for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    return tuple(dict.fromkeys(f"{case.get('classname', '')}.{case.get('name', '')}" for case in broken))
 
 
 def counts(report: Path) -> tuple[int, int, int]:
@@ -129,15 +156,18 @@ def counts(report: Path) -> tuple[int, int, int]:
 
 def summarise(outcomes: list[Outcome], commands: list[str]) -> int:
     """Print what failed with its remedy, then the closing line (rule 4)."""
-    failures = [o for o in outcomes if o.why]
-    for outcome in failures:
+    broken = [o for o in outcomes if o.why]
+    for outcome in outcomes:
+        for name in outcome.unsteady:
+            print(f"UNSTEADY  {outcome.stage.name}: {name} passed at its second try alone; find out why")
+    for outcome in broken:
         print(f"FAILED  {outcome.stage.name}: {outcome.why}")
     took = sum(o.seconds for o in outcomes)
-    print(f"make {' and '.join(commands)}: {'failed' if failures else 'all good'} after {took:.0f} s of work")
+    print(f"make {' and '.join(commands)}: {'failed' if broken else 'all good'} after {took:.0f} s of work")
     passed, skipped = sum(o.passed for o in outcomes), sum(o.skipped for o in outcomes)
     failed = sum(o.failed or (1 if o.why else 0) for o in outcomes)
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
-    return 1 if failures else 0
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -28,11 +28,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from engines.places import cache_dir
-from tools.dev.gate.locked import BASE, LOCK, ROOT, BadLock, Locked, locked, pip_install, selection
+from tools.dev.gate.locked import BASE, LOCK, PYTHONS, ROOT, BadLock, Locked, locked, pip_install, selection
 from tools.dev.gate.pyproject import read_pyproject
 
 FLOOR = "3.10"
-PYTHONS = ("3.10", "3.11", "3.12")
 MACHINES = ("x86_64", "aarch64")
 PROJECT = "pyproject.toml"
 GLIBC = "manylinux_2_35"
@@ -50,7 +49,7 @@ name = "pycuda"
 version = "2026.1"
 requires-dist = ["pytools>=2011.2", "platformdirs>=2.2", "siphash24>=1.6"]
 """
-HEAD = """# Every version that is installed, with its files' hashes, for Python 3.10 to 3.12 on x86-64 and aarch64.
+HEAD = """# Every version that is installed, with its files' hashes, for Python 3.10 to 3.14 on x86-64 and aarch64.
 # Written by `make lock`, checked by `make check`; do not edit. The headings name extras and groups of pyproject.toml;
 # `python3 -m tools.dev.gate.locked EXTRA ...` prints what one installation needs.
 """

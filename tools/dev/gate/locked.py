@@ -24,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "requirements.lock"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+"""Supported versions of Python."""
 BASE = "base"
 EX_USAGE = 64
 HEADING = re.compile(r"# \[([\w-]+(?: [\w-]+)*)\]$")

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.dev.gate.gpio_library import provide_gpio_library
 from tools.dev.gate.locked import fingerprint, install_project
 from tools.dev.gate.system_packages import (
     MOSQUITTO,
@@ -137,6 +138,7 @@ def package(_cache: Path) -> None:
     quiet = [] if sys.stderr.isatty() else ["-q"]
     if install_project(PYTHON, ["dev"], *quiet) != 0:
         raise SetupFailed("pip could not install the dependencies (its message is above). With a network: `make setup`")
+    provide_gpio_library(VENV)
     stamp.write_text(wanted)
 
 

@@ -19,6 +19,7 @@ class Stage:
     tests   pytest runs it: its counts are added up and its output is shown while it runs
     hardware  skips are allowed, because it looks for something that a desk has not
     installable  of that, everything can be installed on any Debian: skips fail a complete run (`--complete`)
+    timed   real processes, machines and browsers on a real clock: in a complete run what fails is tried once more
     """
 
     name: str
@@ -27,6 +28,7 @@ class Stage:
     tests: bool = False
     hardware: bool = False
     installable: bool = False
+    timed: bool = False
 
 
 def tool(name: str, *arguments: str) -> tuple[str, ...]:
@@ -65,12 +67,13 @@ FOLDERS = ("tests/unit", "tests/contract", "tests/sim")
 FAST = Stage("unit, contract, sim", several("-m", "not slow and not long", *FOLDERS), READ_TESTS, tests=True)
 SLOW = Stage("the slow of unit, contract, sim", several("-m", "slow and not long", *FOLDERS), READ_TESTS, tests=True)
 REPLAY = Stage("replay", several("-m", "not long", "tests/replay"), READ_TESTS, tests=True)
-E2E = Stage("end to end", pytest("-m", "not long", "tests/e2e"), READ_TESTS, tests=True)
+E2E = Stage("end to end", pytest("-m", "not long", "tests/e2e"), READ_TESTS, tests=True, timed=True)
 LONG = Stage(
     "the long of all folders",
     pytest("-m", "long", *FOLDERS, "tests/replay", "tests/e2e"),
     READ_TESTS,
     tests=True,
+    timed=True,
 )
 APIS = Stage(
     "device's interfaces", module("tools.dev.gate.device_apis"), "NVIDIA's bindings or PyCUDA could not be had (above)"
@@ -80,7 +83,7 @@ DEVICE_APIS = Stage("TensorRT and CUDA, emulated", several("tests/device_apis"),
 
 def elsewhere(name: str, *arguments: str, installable: bool = True) -> Stage:
     """A stage that needs more than a desk has."""
-    return Stage(name, pytest(*arguments), READ_TESTS, tests=True, hardware=True, installable=installable)
+    return Stage(name, pytest(*arguments), READ_TESTS, tests=True, hardware=True, installable=installable, timed=True)
 
 
 ARM64_TESTS = "tests/system/test_flash_arm64.py"

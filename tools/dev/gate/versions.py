@@ -11,18 +11,18 @@ import sys
 from pathlib import Path
 
 from engines.places import cache_dir
-from tools.dev.gate.locked import fingerprint, install_project
+from tools.dev.gate.gpio_library import provide_gpio_library
+from tools.dev.gate.locked import PYTHONS, fingerprint, install_project
 
 ROOT = Path(__file__).resolve().parents[3]
-SUPPORTED = ("3.10", "3.11", "3.12")
 TESTS = ("tests/unit", "tests/contract", "tests/sim")
 
 
 def main(named: list[str]) -> int:
     """0 when the tests pass on every Python found; 1 otherwise."""
-    found = {version: python for python in (*named, *(f"python{v}" for v in SUPPORTED)) if (version := asked(python))}
+    found = {version: python for python in (*named, *(f"python{v}" for v in PYTHONS)) if (version := asked(python))}
     failed = []
-    for version in SUPPORTED:
+    for version in PYTHONS:
         if version not in found:
             print(f"not run: Python {version} (no interpreter here)", flush=True)
         elif not passes(version, found[version]):
@@ -40,7 +40,7 @@ def asked(python: str) -> str:
     except OSError:
         return ""
     version = done.stdout.strip()
-    return version if done.returncode == 0 and version in SUPPORTED else ""
+    return version if done.returncode == 0 and version in PYTHONS else ""
 
 
 def passes(version: str, python: str) -> bool:
@@ -54,6 +54,7 @@ def passes(version: str, python: str) -> bool:
         if install_project(inside, ["dev"], "-q") != 0:
             print(f"Python {version}: pip could not install what is locked (its message is above)", flush=True)
             return False
+        provide_gpio_library(environment, python)
         stamp.write_text(wanted)
     print(f"Python {version}: testing", flush=True)
     command = [str(inside), "-m", "pytest", "-p", "no:cacheprovider", *TESTS]

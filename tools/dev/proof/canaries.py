@@ -1,6 +1,6 @@
 """Two unlisted people walk by, one after the other: the clip, and the patterns to search for.
 
-seconds    0       4       6         8.5                        13
+seconds    0       4       6         8.5                        16
 first      ███████·  gone  ░░░░░░░░░░░░░ must be nowhere
 second                  ███████████·  gone  ░░░░░░░░░░░░░░░░░░░░
 
@@ -54,7 +54,7 @@ def canary_clip() -> tuple[Path, ClipTruth]:
         Passer(FIRST, photos["biden.jpg"], listed=True, start_s=1.6),
         Passer(SECOND, distinct_avatars()[0], listed=True, start_s=6.4),
     )
-    spec = ClipSpec(seed=11, seconds=13.0, width=960, height=540, listed=walkers, scene=scene, accessories=0.0)
+    spec = ClipSpec(seed=11, seconds=16.0, width=960, height=540, listed=walkers, scene=scene, accessories=0.0)
     return ready_clip(spec)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -54,12 +57,18 @@ class Given:
 
 
 def given(
-    place: Path, source: str, *, pace: str = "realtime", backend: str = "auto", recogniser: str | None = None
+    place: Path,
+    source: str,
+    *,
+    pace: str = "realtime",
+    backend: str = "auto",
+    recogniser: str | None = None,
+    screen: str | None = None,
 ) -> Given:
-    """A task over `source`, with a list of one person: the listed one of the demo's clip."""
+    """A task over `source`, with a list of one person: the listed one of the demo's clip. `screen`: of a pair."""
     import pyrage
 
-    room = ModelSessions(backend, threads=1, recogniser=recogniser)
+    room = ModelSessions(backend, threads=1, recogniser=recogniser, screen=screen)
     try:
         reader = EnginePhotoReader(room)
         enrolment = enrol(write_watchlist(place / "watchlist"), [reader], progress=False)
@@ -80,7 +89,12 @@ def given(
     sealed = place / "watchlist.age"
     sealed.write_bytes(seal(listed, [str(identity.to_public())]))
     vision = VisionAssignment(
-        backend=backend, min_face_px=32.0, threshold=None, models_dir=str(models_dir()), recogniser=recogniser
+        backend=backend,
+        min_face_px=32.0,
+        threshold=None,
+        models_dir=str(models_dir()),
+        recogniser=recogniser,
+        screen=screen,
     )
     task = Assignment(
         protocol=PROTOCOL,
@@ -172,6 +186,21 @@ class WorkerProcess:
             if isinstance(message, kind) and so(message):
                 return message
         raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.received[-1:]}")
+
+    def take_arrived(self) -> None:
+        """Receive what has arrived already, and do not wait for more."""
+        while select.select([self._link], [], [], 0)[0] and self.receive() is not None:
+            pass
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The process stands still (SIGSTOP) within the block; what it sent before has been received."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            self.take_arrived()
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def to_the_end(self) -> int:
         """Receive every message to the end; the exit status."""

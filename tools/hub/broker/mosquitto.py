@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,9 +26,10 @@ from engines.places import cache_dir
 from tools.hub.broker.configuration import write_broker_files
 from tools.hub.storage.folder import HubFolder
 
-READY_WITHIN_S = 10.0
+READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 3.0
 FREE_PORT_TRIES = 5
+LISTENING_PORTS = range(20_000, 32_768)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,13 @@ def start_broker(hub: HubFolder, port: int = 0, *, without: frozenset[str] = fro
 
 
 def free_port() -> int:
-    """A loopback port that nothing uses at this moment."""
+    """A loopback port that nothing uses at this moment, and that no connection of this machine takes by chance.
+
+    Connections get ports from 32768 on (Linux' ip_local_port_range), so one below stays free until it is listened on.
+    """
+    for port in random.SystemRandom().sample(LISTENING_PORTS, FREE_PORT_TRIES * 10):
+        if not _in_use("127.0.0.1", port):
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
-from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, with_hub
+from tools.hub.cli.options import Subparsers, moment_of, now, print_result, publisher_of, with_hub
 
 
 def register(subparsers: Subparsers) -> None:
@@ -47,10 +47,11 @@ def _build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watchlist", type=Path, required=True, metavar="DIR", help="the list built for that plan")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that is not there yet")
     parser.add_argument("--recogniser", metavar="NAME", help="the devices' (default: the default recogniser)")
+    parser.add_argument("--screen", metavar="NAME", help="the devices' screening recogniser, if they run a pair (none)")
     parser.add_argument("--detector", metavar="NAME", help="likewise")
     parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
     parser.add_argument("--json", action="store_true")
-    parser.set_defaults(run=_run_build, screen=None)
+    parser.set_defaults(run=_run_build)
 
 
 def _pass(parser: argparse.ArgumentParser) -> None:
@@ -67,11 +68,10 @@ def _run_add(args: argparse.Namespace) -> int:
 
     publisher = publisher_of(args)
     try:
-        given, until = date.fromisoformat(args.consent), datetime.fromisoformat(args.until.replace("Z", "+00:00"))
+        given = date.fromisoformat(args.consent)
     except ValueError as fault:
-        raise UsageError(f"--consent YYYY-MM-DD, --until 2026-12-31T18:00:00+00:00: {fault}") from fault
-    if until.tzinfo is None:
-        raise UsageError(f"--until {args.until!r} needs its time zone")
+        raise UsageError(f"--consent YYYY-MM-DD: {fault}") from fault
+    until = moment_of(args.until, "--until")
     consent = Consent(ref=args.ref, given_on=given, reference=args.reference, until=until, group=args.group)
     VolunteerRegister(publisher.places.hub).add(consent, args.photo, now())
     print(f"{args.ref}: {len(args.photo)} photo(s), consent until {until.isoformat()}")
@@ -90,7 +90,7 @@ def _run_list(args: argparse.Namespace) -> int:
 
 def _run_build(args: argparse.Namespace) -> int:
     from device.errors import UsageError
-    from tools.hub.cli.watchlist_commands import models, readers_for
+    from tools.hub.cli.enrolling import models, readers_for
     from tools.hub.publishing.operations import read_plan
     from tools.hub.watchlist.blue_list import Recogniser, build_blue_list
     from tools.hub.watchlist.build import read_built, require_fresh, write

@@ -73,14 +73,28 @@ def publisher_of(args: argparse.Namespace) -> Publisher:
     from device.errors import Unavailable
     from tools.hub.publishing.pending_changes import sweep
     from tools.hub.publishing.publisher import Publisher
+    from tools.hub.publishing.rehearsals import end_rehearsals
 
     if not (args.hub / "console.yaml").exists():
         raise Unavailable(f"{args.hub} is no hub folder; make one with `lfr hub init {args.hub}`")
     publisher = Publisher(args.hub, now)
     if not getattr(args, "dry_run", False):
-        for line in sweep(publisher):
+        for line in (*end_rehearsals(publisher), *sweep(publisher)):
             print(f"expired, deleted: {line}", file=sys.stderr)
     return publisher
+
+
+def moment_of(text: str, option: str) -> datetime:
+    """A time with its zone; UsageError for anything else."""
+    from device.errors import UsageError
+
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as fault:
+        raise UsageError(f"{option} 2026-12-31T18:00:00+00:00: {fault}") from fault
+    if found.tzinfo is None:
+        raise UsageError(f"{option} {text!r} needs its time zone")
+    return found
 
 
 def signers_of(args: argparse.Namespace) -> list[CryptoSigner]:

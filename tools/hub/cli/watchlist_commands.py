@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.hub.cli import rehearsal_commands
+from tools.hub.cli.enrolling import defaults_of, models, print_report, readers_of, warn_of_own_models, with_people
 from tools.hub.cli.options import (
     Subparsers,
     announce_plan,
@@ -23,37 +22,27 @@ from tools.hub.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from device.domain.recognisers import Recognisers
-    from engines.cards.model_card import ModelCard
-
-LARGE = 24  # from this number of photos a second set of engines is worth its start
+    pass
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `watchlist build|inspect|verify|withdraw`."""
+    """Add `watchlist build|inspect|verify|withdraw`, and `keep|kept|forget` of rehearsal lists."""
     noun = subparsers.add_parser("watchlist", help="build, inspect and check lists; withdraw an entry")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
     _build(verbs.add_parser("build", help="from a folder or CSV of people to two sealed payloads"))
     _inspect(verbs.add_parser("inspect", help="what a built list holds; with --hub, entry by entry"))
     _verify(verbs.add_parser("verify", help="open a built list at its hub and check everything"))
     _withdraw(verbs.add_parser("withdraw", help="withdraw a found or mistaken entry from every device"))
+    rehearsal_commands.add(verbs)
 
 
 def _build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="FOLDER|CSV")
+    parser.add_argument("source", type=Path, metavar="FOLDER|CSV", nargs="?")
+    parser.add_argument("--rehearsal", metavar="NAME", help="instead: a copy of a list of `lfr watchlist keep`")
+    parser.add_argument("--hub", type=Path, metavar="DIR", help="with --rehearsal: the hub that keeps it")
     parser.add_argument("--deployment", type=Path, required=True, metavar="PLAN", help="made by `lfr deployment new`")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that is not there yet")
-    parser.add_argument("--category", default="", help="of everybody who does not say otherwise")
-    parser.add_argument("--image-source", default="", metavar="TEXT", help="likewise")
-    parser.add_argument("--random-refs", action="store_true", help="folder names are no references: make random ones")
-    parser.add_argument(
-        "--recogniser",
-        metavar="NAME|SHA256",
-        help="the one that the devices run: a model of `lfr engines list` (default: the default recogniser)",
-    )
-    parser.add_argument("--screen", metavar="NAME", help="the devices' screening recogniser, if they run a pair (none)")
-    parser.add_argument("--detector", metavar="NAME", help="likewise: other boxes and points make other templates")
-    parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
+    with_people(parser)
     with_plan(parser)
     parser.set_defaults(run=_run_build)
 
@@ -86,98 +75,26 @@ def _run_build(args: argparse.Namespace) -> int:
     from device.errors import UsageError
     from tools.hub.publishing.operations import read_plan
     from tools.hub.watchlist.build import build, write
-    from tools.hub.watchlist.people import Defaults, read_people
+    from tools.hub.watchlist.people import read_people
 
     if args.out.exists():
         raise UsageError(f"{args.out} exists; a list is built into a folder of its own")
     plan = read_plan(args.deployment)
+    if args.rehearsal is not None:
+        return rehearsal_commands.build_copy(args, plan)
+    if args.source is None:
+        raise UsageError("name the people's FOLDER or CSV, or a kept list with --rehearsal NAME --hub DIR")
     detector, recogniser = models(args)
-    _remark(detector, recogniser)
-    defaults = Defaults(args.category, args.image_source, args.random_refs)
-    people = read_people(args.source, defaults, plan.categories, now().date())
-    photos = sum(len(person.photos) for person in people.people)
-    rooms, readers = readers_for(args.backend, photos, detector.name, recogniser)
-    try:
+    warn_of_own_models(detector, recogniser)
+    people = read_people(args.source, defaults_of(args), plan.categories, now().date())
+    with readers_of(args, people, detector.name, recogniser) as readers:
         hashes = {"recogniser_sha256": recogniser.source_sha256, "detector_sha256": detector.source_sha256}
         report, files = build(people, plan, readers, now=now(), progress=not args.json, **hashes)
-    finally:
-        for room in rooms:
-            room.close()
     written = files is not None and not args.dry_run
     if files is not None and written:
         write(args.out, files)
-    _print_report(args, report, written, recogniser)
+    print_report(args, report, str(args.out), recogniser, written=written)
     return 65 if files is None else 0
-
-
-def _print_report(args: argparse.Namespace, report: Any, written: bool, recogniser: Recognisers) -> None:
-    for problem in report.problems:
-        print(f"problem: {problem}", file=sys.stderr)
-    for kind, remarks in (("rejected", report.rejected), ("warning", report.warnings)):
-        for remark in remarks:
-            print(f"{kind}: {remark['file']}: {remark['reason']}", file=sys.stderr)
-    values = {
-        "list": str(args.out) if written else None,
-        "recogniser": {"name": recogniser.name, "sha256": recogniser.source_sha256},
-        "subjects": report.subjects,
-        "images": report.images,
-        "problems": report.problems,
-        "rejected": report.rejected,
-        "warnings": report.warnings,
-        "entries": report.entries,
-    }
-    counted = f"{report.subjects} people, {report.images} photos, {len(report.rejected)} rejected"
-    print_result(
-        args,
-        values,
-        f"{args.out}: {counted}, templates of {recogniser.name}" if written else f"no list was written: {counted}",
-    )
-
-
-def models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
-    """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
-    from device.enrolment.model_sessions import chosen_card, chosen_recognisers
-    from device.errors import UsageError
-    from engines.cards.catalogue import cards
-
-    wanted = args.recogniser
-    if wanted is not None and re.fullmatch(r"[0-9a-f]{64}", wanted):
-        ours = {one.source_sha256: one.name for one in cards() if one.role == "recogniser"}
-        if wanted not in ours:
-            there = ", ".join(f"{name} ({sha})" for sha, name in ours.items())
-            raise UsageError(
-                f"--recogniser {wanted}: no model of this machine, which has {there}; see `lfr engines add`"
-            )
-        wanted = ours[wanted]
-    return chosen_card(args.detector, "detector"), chosen_recognisers(wanted, args.screen)
-
-
-def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
-    """What a device lacks that runs custom models."""
-    from engines.cards.model_card import FileSource
-
-    for one in (detector, *recogniser.cards):
-        if isinstance(one.source, FileSource):
-            print(
-                f"note: {one.name} is a model of your own: devices arm with this list only where vision.{one.role} "
-                "names it and vision.evidence covers it",
-                file=sys.stderr,
-            )
-
-
-def readers_for(backend: str, photos: int, detector: str, recogniser: Recognisers) -> tuple[list[Any], list[Any]]:
-    """Engines and readers: a second set for a long list, where there is a second core."""
-    from device.enrolment.engine_photo_reader import EnginePhotoReader
-    from device.enrolment.model_sessions import ModelSessions
-
-    def room(runtime: str | None) -> ModelSessions:
-        screen = None if recogniser.screen is None else recogniser.screen.name
-        return ModelSessions(runtime, threads=1, detector=detector, recogniser=recogniser.main.name, screen=screen)
-
-    rooms = [room(None if backend == "auto" else backend)]
-    if photos >= LARGE and (os.cpu_count() or 1) > 1 and not rooms[0].one_thread:
-        rooms.append(room(rooms[0].backend))
-    return rooms, [EnginePhotoReader(room) for room in rooms]
 
 
 def _run_inspect(args: argparse.Namespace) -> int:

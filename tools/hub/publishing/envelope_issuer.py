@@ -6,7 +6,7 @@
    identity of a deployment that is not published for that device waits; a revoked device's is dropped.
 3. Signing and writing happen on a thread; the loop only decides. Signatures are renewed before they expire.
 4. A deployment whose window is over is ended here too: its keys and photos are erased within a minute of the end;
-   so is what was never published (tools/hub/publishing/pending_changes.py).
+   so are rehearsal lists (rehearsals.py), and what was never published (tools/hub/publishing/pending_changes.py).
 5. A device that was revoked while the hub runs loses its connections: the broker is restarted with the new list.
    A device that was added is let in at once.
 6. Volunteers of the blue list whose consent has ended are deleted here and taken off within CONSENTS_EVERY_S.
@@ -26,6 +26,7 @@ from device.logs import event
 from tools.hub.publishing import operations
 from tools.hub.publishing.pending_changes import sweep
 from tools.hub.publishing.publisher import Publisher
+from tools.hub.publishing.rehearsals import end_rehearsals
 
 LOOK_S = 0.25
 RENEW_EVERY_S = 60.0
@@ -126,7 +127,7 @@ class Issuer:
 
     def _sweep(self) -> bool:
         """Discard what was not published (rule 4), on the thread."""
-        gone = sweep(self._publisher)
+        gone = [*end_rehearsals(self._publisher), *sweep(self._publisher)]
         for line in gone:
             event(_log, "hub.past_its_time", what=line)
         return bool(gone)

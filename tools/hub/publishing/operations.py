@@ -27,8 +27,9 @@ from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.files import PUBLIC, write_file
 from tools.hub.storage.folder import Entry, HubFolder
 from tools.hub.watchlist.blue_list import read_blue_list
-from tools.hub.watchlist.build import CONTENT, PHOTOS, read_built, require_fresh
+from tools.hub.watchlist.build import CONTENT, PHOTOS, BuiltList, read_built, require_fresh
 from tools.hub.watchlist.photos import HubEntry, HubPhotos, open_at_hub, read_photos
+from tools.hub.watchlist.rehearsal import RehearsalLists
 from tools.hub.watchlist.volunteers import VolunteerRegister
 
 RULE_OF_KEY = "hub's key of the deployment"
@@ -53,6 +54,7 @@ def propose_deployment(
     """A change that publishes a plan with its list, and a blue list; it waits for the officers' signatures."""
     built, payload = read_built(built_folder)
     require_fresh(built, plan, now)
+    RehearsalLists(publisher.places.hub).require_kept(built.watchlist.rehearsal, now)
     if plan.mode is not publisher.places.mode:
         raise RefusedByCondition(
             "mode", f"{plan.id} is {plan.mode.value}, this hub's root of trust is {publisher.places.mode.value}"
@@ -61,7 +63,7 @@ def propose_deployment(
     require_possible(plan, publisher.targets(), publisher.places)
     _require_key(publisher.keys, plan)
     digits = stem(built.watchlist.payload or "")
-    document = {**plan.model_dump(mode="json"), "watchlist": built.watchlist.model_dump(mode="json")}
+    document = {**plan.model_dump(mode="json"), "watchlist": _reference_of(built)}
     volunteers: dict[str, bytes] = {}
     if blue_folder is not None:
         blue, volunteers = read_blue_list(blue_folder, plan, built.watchlist.id)
@@ -86,6 +88,11 @@ def propose_deployment(
         for_hub={name: _read(built_folder / name) for name in (CONTENT, PHOTOS)},
     )
     return propose(publisher.places.pending / plan.id, publisher.store, publisher.records.running(), proposal, now)
+
+
+def _reference_of(built: BuiltList) -> dict[str, object]:
+    """The list as the document names it; without `rehearsal` where there is none, so that older devices read it."""
+    return built.watchlist.model_dump(mode="json", exclude={"rehearsal"} if built.watchlist.rehearsal is None else None)
 
 
 def deployment_of(change: Change) -> Deployment | None:
@@ -113,7 +120,9 @@ def publish(publisher: Publisher, change: Change) -> Record | None:
 
 
 def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
-    hub = HubFolder(publisher.places.hub)
+    hub, document = HubFolder(publisher.places.hub), deployment_of(change)
+    if document is not None:
+        RehearsalLists(hub.root).require_kept(document.watchlist.rehearsal, publisher.now)
     identity = key_of(publisher.keys, change.description().deployment_id or "")
     content_key = open_at_hub(change.for_hub(CONTENT), identity, "the list's key").decode("ascii", "replace")
     photos = read_photos(open_at_hub(change.for_hub(PHOTOS), identity, "the photos"))

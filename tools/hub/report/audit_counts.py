@@ -2,7 +2,8 @@
 
 1. Only a log that verifies against the heads that the hub kept is counted. BadData says where another one breaks.
 2. `counts` rows hold totals since the device's start; of each start the last row counts, less what was counted before
-   the deployment was loaded.
+   the deployment was loaded. A start that was killed has no last row: `killed` counts it, and what its device saw
+   after the last one (KILLED_UNCOUNTED_S at most) is in no number.
 3. Recognition lasted while at least one device recognised. Of a start that was killed it is known up to its last row.
 4. An alert's last judgement counts, and its last engagement and disposition, however often they were received. An
    arrest after *confirmed: another person* is unrelated to the match.
@@ -22,10 +23,12 @@ from device.audit.log import FILE, lines_of, older_parts, read_head
 from device.audit.rows import Head, Row, read
 from device.audit.verify import verify
 from device.errors import BadData
+from device.supervisor.timing import AUDIT_COUNTS_S, AUDIT_COUNTS_SETTLE_S
 from tools.hub.report.audit_heads import FOLDER, SUFFIX
 
 _TOTALS = ("faces_seen", "discarded", "lost", "alerted", "open", "sign_dark_ms")
 UNRELATED = "arrest_unrelated"
+KILLED_UNCOUNTED_S = AUDIT_COUNTS_S + AUDIT_COUNTS_SETTLE_S
 
 
 @dataclass(slots=True)
@@ -43,6 +46,7 @@ class ChainCounts:
     lost: int = 0
     alerted: int = 0
     open: int = 0
+    killed: int = 0
     sign_dark_ms: int = 0
     sign_dark_known: bool = True
     recognising: list[tuple[datetime, datetime]] = field(default_factory=list)
@@ -96,6 +100,11 @@ class ChainCounts:
             other = outcome == "arrest" and self.engaged.get(alert) == "confirmed_false"
             found[UNRELATED if other else outcome] += 1
         return found
+
+    @property
+    def uncounted_s(self) -> float:
+        """How long devices may have seen people who are in no number, at most (rule 2)."""
+        return self.killed * KILLED_UNCOUNTED_S
 
     @property
     def balanced(self) -> bool:
@@ -181,6 +190,8 @@ class _Reader:
     _last: dict[str, int] = field(default_factory=dict)
     _recognising_since: str | None = None
     _last_at: str = ""
+    _runs: bool = False
+    """This start has loaded the deployment, and neither ended it nor stopped."""
 
     def take(self, row: Row) -> None:
         """The next row."""
@@ -188,11 +199,13 @@ class _Reader:
             self._add_counts()
             self._recognising_until(self._last_at)
             self._boot, self._before, self._last = row.boot, {}, {}
+            self.into.killed += int(self._runs)
+            self._runs = False
         self._last_at = row.at
         record, into = row.record, self.into
         if record.what == "loaded":
             self._add_counts()
-            self._inside = record.deployment == self.deployment
+            self._inside = self._runs = record.deployment == self.deployment
             if self._inside:
                 into.first_at = min(filter(None, (into.first_at, row.at)))
                 into.mode = record.mode.value if record.mode is not None else into.mode
@@ -203,12 +216,13 @@ class _Reader:
             elif record.sign_dark_ms is None:
                 into.sign_dark_known = False
         elif record.what == "stopped":
+            self._runs = False
             self._recognising_until(row.at)
         elif record.what == "ended" and self._inside:
             into.last_at = max(into.last_at, row.at)
             self._recognising_until(row.at)
             self._add_counts()
-            self._inside = False
+            self._inside = self._runs = False
             into.ended.add(into.devices[-1])
         elif record.alert is not None and record.alert in into.alerts and record.what != "alert":
             self._of_an_alert(row)

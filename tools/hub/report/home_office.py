@@ -100,6 +100,7 @@ COLUMNS: Mapping[str, str] = {
     "detector_sha256": "Detector, SHA-256",
     "recogniser_sha256": "Recogniser, SHA-256",
     "balanced": "Faces seen balance",
+    "uncounted_s": "Seconds uncounted, at most (starts that were killed)",
     "audit_chain": "Audit chain",
 }
 
@@ -135,6 +136,7 @@ def chain_row(deployment_id: str, details: Details, chain: ChainCounts) -> Row:
         "detector_sha256": chain.detector_sha256 or None,
         "recogniser_sha256": chain.recogniser_sha256 or None,
         "balanced": "yes" if chain.balanced else "no",
+        "uncounted_s": chain.uncounted_s,
         "audit_chain": f"verified against the hub's signed heads: {', '.join(chain.devices)}",
     }
     return _row(values, details, CHAIN)
@@ -162,6 +164,7 @@ def _hub_row(report: Report, details: Details) -> Row:
         "detector_sha256": report.versions.get("detector_sha256"),
         "recogniser_sha256": report.versions.get("recogniser_sha256"),
         "balanced": "yes" if report.balanced else "no",
+        "uncounted_s": None,
         "audit_chain": f"{heads}; the log itself was not given",
     }
     return _row(values, details, HUB)

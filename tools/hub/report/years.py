@@ -27,6 +27,7 @@ SUMMED = (
     "arrests_unrelated",
     "other_disposals",
     "sign_dark_s",
+    "uncounted_s",
     "refusals",
     "erasures",
 )

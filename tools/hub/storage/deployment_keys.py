@@ -1,5 +1,7 @@
 """The hub's age identities, one a deployment: photos, the list's key and probes are encrypted to it alone.
 
+A rehearsal list (tools/hub/watchlist/rehearsal.py) has one of the same form, `keys/rehearsal-<name>.txt`.
+
 keys/deployment-<id>.txt   0600, as `age-keygen` writes one: `# until: …`, `# public key: age1…`, the secret
 
 1. It is made with the plan, before there is a list, and its public half is in the plan (`hub_recipient`). Only this
@@ -18,15 +20,16 @@ from device.domain.time import WallTime, rfc3339, wall
 from device.errors import Unavailable
 from tools.hub.storage.files import erase_secret, write_file
 
-_PREFIX, _SUFFIX = "deployment-", ".txt"
+DEPLOYMENT, REHEARSAL = "deployment", "rehearsal"
+_SUFFIX = ".txt"
 _UNTIL, _PUBLIC = "# until: ", "# public key: "
 
 
 class DeploymentKeys:
     """The identities in one hub's folder. Nothing is held in memory between two calls."""
 
-    def __init__(self, hub: Path) -> None:
-        self._folder = hub / "keys"
+    def __init__(self, hub: Path, of: str = DEPLOYMENT) -> None:
+        self._folder, self._prefix = hub / "keys", f"{of}-"
 
     def recipient_for(self, deployment_id: str, until: WallTime) -> str:
         """The recipient of a deployment; its identity is made unless there is one (rule 1).
@@ -60,8 +63,8 @@ class DeploymentKeys:
 
     def deployments(self) -> tuple[str, ...]:
         """The deployments that have one."""
-        names = (file.name for file in self._folder.glob(f"{_PREFIX}*{_SUFFIX}"))
-        return tuple(sorted(name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names))
+        names = (file.name for file in self._folder.glob(f"{self._prefix}*{_SUFFIX}"))
+        return tuple(sorted(name.removeprefix(self._prefix).removesuffix(_SUFFIX) for name in names))
 
     def until(self, deployment_id: str) -> WallTime | None:
         """When it is erased if it was not published by then; None when it has no such time."""
@@ -89,4 +92,4 @@ class DeploymentKeys:
             raise Unavailable(f"the hub's key {file} cannot be read ({fault}); restore the hub's folder") from fault
 
     def _file(self, deployment_id: str) -> Path:
-        return self._folder / f"{_PREFIX}{deployment_id}{_SUFFIX}"
+        return self._folder / f"{self._prefix}{deployment_id}{_SUFFIX}"

@@ -17,13 +17,13 @@ import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from device.config.deployment import DeploymentPlan, WatchlistReference
+from device.config.deployment import DeploymentPlan, RehearsalReference, WatchlistReference
 from device.config.document import load
 from device.config.model import Recipient, Section
 from device.domain.sight import F32, U8
@@ -70,13 +70,22 @@ class Report:
     entries: dict[str, list[str]] = field(default_factory=dict)
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry, enrolled: its templates for devices, and what only the hub holds of it.
+
+    on_page.response_code  empty: the plan's category states it
+    """
+
+    sealed: SealedEntry
+    on_page: hub_photos.HubEntry
+
+
 @dataclass(frozen=True, slots=True)
-class _Enrolled:
-    person: Person
-    templates: F32
-    best: Photo
-    taken_on: date | None
-    source: str
+class MadeWith:
+    """Hashes of what templates are made with; detector: empty when it is not stated."""
+
+    recogniser_sha256: str
+    detector_sha256: str = ""
 
 
 def build(
@@ -90,16 +99,22 @@ def build(
     progress: bool = True,
 ) -> tuple[Report, dict[str, bytes] | None]:
     """The report, and the files of a list; None instead of them when there is a problem (rules 2 and 3)."""
-    report = Report(problems=list(people.problems))
-    enrolled = _enrol(people.people, readers, report, progress)
-    report.subjects, report.images = len(enrolled), sum(len(e.templates) for e in enrolled)
+    report, members = enrol(people, readers, progress=progress)
     if report.subjects > plan.max_watchlist_size:
         report.problems.append(
             f"{report.subjects} entries are over the {plan.max_watchlist_size} that the deployment authorises"
         )
-    if report.problems or not enrolled:
+    if report.problems or not members:
         return report, None
-    return report, _files(enrolled, plan, recogniser_sha256, now, detector_sha256, reader=readers[0])
+    return report, files_of(members, plan, MadeWith(recogniser_sha256, detector_sha256), now)
+
+
+def enrol(people: People, readers: Sequence[PhotoReader], *, progress: bool = True) -> tuple[Report, list[Member]]:
+    """The report, and everybody who could be enrolled (rules 2 and 3)."""
+    report = Report(problems=list(people.problems))
+    members = _enrol(people.people, readers, report, progress)
+    report.subjects, report.images = len(members), sum(len(member.sealed.rows) for member in members)
+    return report, members
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -143,7 +158,7 @@ def require_fresh(built: BuiltList, plan: DeploymentPlan, now: WallTime) -> None
         raise RefusedByCondition("watchlist fresh", f"the list expired at {expires.isoformat()}; build it again")
 
 
-def _enrol(people: Sequence[Person], readers: Sequence[PhotoReader], report: Report, progress: bool) -> list[_Enrolled]:
+def _enrol(people: Sequence[Person], readers: Sequence[PhotoReader], report: Report, progress: bool) -> list[Member]:
     photos = {(person.ref, photo.name): photo for person in people for photo in person.photos}
     jobs = [
         SubjectPhoto(photo.path, person.ref, photo.name, Demands(alone=True, facing=True, at=photo.at))
@@ -152,7 +167,7 @@ def _enrol(people: Sequence[Person], readers: Sequence[PhotoReader], report: Rep
     ]
     notes = Remarks()
     found = enrol_photos(jobs, readers, notes, progress=progress)
-    enrolled = []
+    enrolled: list[Member] = []
     for person in people:
         usable = found.get(person.ref, [])
         report.entries[person.ref] = [photo.name for photo in person.photos]
@@ -164,47 +179,52 @@ def _enrol(people: Sequence[Person], readers: Sequence[PhotoReader], report: Rep
                 notes.warn(photo.name, "no image date: how old the photo is cannot be shown")
         largest = max(usable, key=lambda pair: pair[1].face_px)[0]
         best = photos[largest.ref, largest.name]
-        enrolled.append(_Enrolled(person, stacked(usable), best, best.taken_on, best.source))
-    warn_of_likeness([Entry(e.person.ref, e.templates) for e in enrolled], notes)
+        enrolled.append(member_of(person, stacked(usable), best, readers[0]))
+    warn_of_likeness([Entry(e.sealed.ref, e.sealed.rows) for e in enrolled], notes)
     report.rejected += notes.rejected
     report.warnings += notes.warnings
     return enrolled
 
 
-def _files(
-    enrolled: Sequence[_Enrolled],
+def files_of(
+    members: Sequence[Member],
     plan: DeploymentPlan,
-    recogniser: str,
+    made_with: MadeWith,
     now: WallTime,
-    detector: str = "",
     *,
-    reader: PhotoReader | None = None,
+    rehearsal: RehearsalReference | None = None,
 ) -> dict[str, bytes]:
+    """The files of a list for one plan, sealed. BadData when something of it may not be sealed."""
     import pyrage
     import yaml
 
     content = pyrage.x25519.Identity.generate()
     list_id = f"wl-{secrets.token_hex(6)}"
-    listed = msgspec.structs.replace(_sealed_list(enrolled, plan, list_id, recogniser, now), detector_sha256=detector)
-    sealed = seal(listed, [str(content.to_public())])
+    listed = _sealed_list(members, plan, made_with, list_id=list_id, now=now)
+    sealed = seal(
+        msgspec.structs.replace(listed, rehearsal="" if rehearsal is None else rehearsal.name),
+        [str(content.to_public())],
+    )
     counts: dict[str, int] = {}
-    for entry in enrolled:
-        counts[entry.person.category] = counts.get(entry.person.category, 0) + 1
+    for member in members:
+        counts[member.sealed.category] = counts.get(member.sealed.category, 0) + 1
     reference = {
         "id": list_id,
         "sha256": sha256_of(sealed),
-        "subjects": len(enrolled),
-        "images": sum(len(entry.templates) for entry in enrolled),
+        "subjects": listed.subjects,
+        "images": listed.images,
         "payload": f"deployments/{secrets.token_hex(16)}.payload",
         "created_at": now,
         "expires": _expires(plan),
-        "recognisers": [recogniser],
+        "recognisers": [made_with.recogniser_sha256],
     }
+    if rehearsal is not None:
+        reference["rehearsal"] = rehearsal.model_dump(mode="json")
     pictures = hub_photos.HubPhotos(
         format=hub_photos.FORMAT,
         watchlist_id=list_id,
         deployment_id=plan.id,
-        entries=tuple(_for_hub(entry, plan, reader) for entry in enrolled),
+        entries=tuple(_on_page(member, plan) for member in members),
     )
     document = {"deployment_id": plan.id, "categories": counts, "watchlist": reference}
     document["content_recipient"] = str(content.to_public())
@@ -221,7 +241,7 @@ def _expires(plan: DeploymentPlan) -> datetime:
 
 
 def _sealed_list(
-    enrolled: Sequence[_Enrolled], plan: DeploymentPlan, list_id: str, recogniser: str, now: WallTime
+    members: Sequence[Member], plan: DeploymentPlan, made_with: MadeWith, *, list_id: str, now: WallTime
 ) -> SealedWatchlist:
     return SealedWatchlist(
         format=FORMAT,
@@ -229,41 +249,48 @@ def _sealed_list(
         deployment_id=plan.id,
         mode=plan.mode,
         created_at=now,
-        recogniser_sha256=recogniser,
-        subjects=len(enrolled),
-        images=sum(len(entry.templates) for entry in enrolled),
-        entries=tuple(
-            SealedEntry(
-                ref=entry.person.ref,
-                category=entry.person.category,
-                image_source=entry.source,
-                image_captured_on=entry.taken_on,
-                under_18=entry.person.under_18,
-                templates=np.ascontiguousarray(entry.templates, "<f4").tobytes(),
-                template_dim=entry.templates.shape[1],
-            )
-            for entry in enrolled
-        ),
+        recogniser_sha256=made_with.recogniser_sha256,
+        detector_sha256=made_with.detector_sha256,
+        subjects=len(members),
+        images=sum(len(member.sealed.rows) for member in members),
+        entries=tuple(member.sealed for member in members),
     )
 
 
-def _for_hub(entry: _Enrolled, plan: DeploymentPlan, reader: PhotoReader | None) -> hub_photos.HubEntry:
+def member_of(person: Person, templates: F32, best: Photo, reader: PhotoReader | None) -> Member:
+    """An entry out of its templates and the photo that its card shows; BadData when that cannot be made."""
+
     def find(rgb: U8) -> PhotoFace | None:
         found = () if reader is None else reader.read(rgb)
-        return hub_photos.chosen_face(found, (rgb.shape[1], rgb.shape[0]), entry.best.at)
+        return hub_photos.chosen_face(found, (rgb.shape[1], rgb.shape[0]), best.at)
 
-    picture = hub_photos.reference_photo(entry.best.path.read_bytes(), find)
+    picture = hub_photos.reference_photo(best.path.read_bytes(), find)
     if picture is None:
-        raise BadData(f"{entry.best.name} cannot be made into a reference photo")
-    return hub_photos.HubEntry(
-        ref=entry.person.ref,
-        category=entry.person.category,
-        response_code=plan.categories[entry.person.category].response_code,
-        image_source=entry.source,
-        image_date=entry.taken_on,
-        under_18=entry.person.under_18,
-        rationale=entry.person.rationale,
-        photo=picture,
-        label=entry.person.label,
-        look_alike=entry.person.look_alike,
+        raise BadData(f"{best.name} cannot be made into a reference photo")
+    sealed = SealedEntry(
+        ref=person.ref,
+        category=person.category,
+        image_source=best.source,
+        image_captured_on=best.taken_on,
+        under_18=person.under_18,
+        templates=np.ascontiguousarray(templates, "<f4").tobytes(),
+        template_dim=templates.shape[1],
     )
+    on_page = hub_photos.HubEntry(
+        ref=person.ref,
+        category=person.category,
+        response_code="",
+        image_source=best.source,
+        image_date=best.taken_on,
+        under_18=person.under_18,
+        rationale=person.rationale,
+        photo=picture,
+        label=person.label,
+        look_alike=person.look_alike,
+    )
+    return Member(sealed=sealed, on_page=on_page)
+
+
+def _on_page(member: Member, plan: DeploymentPlan) -> hub_photos.HubEntry:
+    code = plan.categories[member.sealed.category].response_code
+    return msgspec.structs.replace(member.on_page, response_code=code)

@@ -84,8 +84,11 @@ class Defaults:
     random_refs: bool = False
 
 
-def read_people(source: Path, defaults: Defaults, categories: Mapping[str, object], today: date) -> People:
-    """People of a CSV or a folder. WatchlistUnusable when it is neither or empty; all else is listed as problems."""
+def read_people(source: Path, defaults: Defaults, categories: Mapping[str, object] | None, today: date) -> People:
+    """People of a CSV or a folder. WatchlistUnusable when it is neither or empty; all else is listed as problems.
+
+    categories  of the deployment; None: any, for a list that is not of one deployment
+    """
     if source.is_dir():
         rows = list(_folder_rows(source, defaults))
     elif source.is_file():
@@ -124,13 +127,13 @@ class _Row:
 
 
 def _person(
-    ref: str, rows: list[_Row], categories: Mapping[str, object], today: date, problems: list[str]
+    ref: str, rows: list[_Row], categories: Mapping[str, object] | None, today: date, problems: list[str]
 ) -> Person | None:
     before = len(problems)
     first = rows[0]
     for row in rows:
         problems += [f"{row.place}: {key} is missing" for key in NEEDED if not row[key]]
-        if row["category"] and row["category"] not in categories:
+        if row["category"] and categories is not None and row["category"] not in categories:
             known = ", ".join(sorted(categories))
             problems.append(f"{row.place}: category {row['category']!r} is not in the deployment; it has {known}")
         if row["under_18"].lower() not in YES | NO:

@@ -94,6 +94,49 @@ def test_a_complete_run_skips_only_what_no_machine_can_install(
     assert gate.main(["check"]) == 0
 
 
+ONCE = """from pathlib import Path
+
+def test_a():
+    seen = Path("seen")
+    first = not seen.exists()
+    seen.touch()
+    assert not first
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("timed", "complete", "status"), [(True, True, 0), (True, False, 1), (False, True, 1)])
+def test_a_test_on_a_real_clock_is_tried_once_more_in_a_complete_run_and_is_named(
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    timed: bool,
+    complete: bool,
+    status: int,
+) -> None:
+    (repository / "tests/unit/test_once.py").write_text(ONCE)
+    (repository / "tests/unit/test_good.py").write_text("def test_good(): pass\n")
+    stage = Stage("unit", (sys.executable, "-m", "pytest", "-q", "tests/unit"), "read it", tests=True, timed=timed)
+    monkeypatch.setitem(COMMANDS, "check", (stage,))
+    assert gate.main(["check", *(["--complete"] if complete else [])]) == status
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[-1] == ("2 passed, 0 failed" if status == 0 else "1 passed, 1 failed")
+    named = [line for line in lines if line.startswith("UNSTEADY  unit: tests.unit.test_once.test_a ")]
+    assert len(named) == (status == 0)
+
+
+@pytest.mark.long
+def test_a_test_that_always_fails_fails_a_complete_run(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("def test_a(): assert False\ndef test_b(): pass\n")
+    stage = Stage("unit", (sys.executable, "-m", "pytest", "-q", "tests/unit"), "read it", tests=True, timed=True)
+    monkeypatch.setitem(COMMANDS, "check", (stage,))
+    assert gate.main(["check", "--complete"]) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
+
+
 def test_a_folder_without_tests_is_reported_and_not_an_error(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

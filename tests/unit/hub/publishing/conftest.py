@@ -65,11 +65,11 @@ class Desk:
         cv2.imwrite(str(photo), np.full((40, 40, 3), 90, np.uint8))
         person = Person("e-1", "missing", False, "", (Photo(photo, "photo.png", "records", None, None),))
         row = np.ones((1, 128), np.float32) / np.sqrt(np.float32(128))
-        entry = building._Enrolled(person, row, person.photos[0], None, "records")
+        entry = building.member_of(person, row, person.photos[0], None)
         from tools.hub.cli.options import now
 
         read = DeploymentPlan.model_validate(yaml.safe_load(plan.read_text()))
-        building.write(self.root / name, building._files([entry], read, "b" * 64, now()))
+        building.write(self.root / name, building.files_of([entry], read, building.MadeWith("b" * 64), now()))
         return self.root / name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import yaml
 
 from device.config.deployment import DeploymentPlan
 from device.config.publication import index_target, parse_index
+from device.domain.recognisers import Recognisers
 from device.domain.time import wall
 from device.errors import BadData, RefusedByCondition, Unavailable, UsageError
 from device.watchlist.sealed import unseal
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT, ModelCard
 from tests.unit.hub.publishing.conftest import Desk
 from tests.unit.hub.publishing.test_list_building import SquareReader
 from tools.hub.cli.options import now
@@ -238,3 +242,18 @@ def test_the_command_registers_lists_and_needs_a_hub(desk: Desk) -> None:
     stored = [file for file in (desk.hub / "volunteers").rglob("*") if file.is_file()]
     assert all(file.stat().st_mode & 0o077 == 0 for file in stored)
     desk.lfr("bluelist", "add", "Jones", *common, expect=64)
+
+
+def test_a_blue_list_for_devices_with_a_pair_holds_the_pair_s_templates(
+    desk: Desk, own_recogniser: ModelCard, samples: Callable[[str], list[Path]]
+) -> None:
+    plan = desk.plan()
+    until = (now() + timedelta(hours=1)).isoformat()
+    consented = ["--consent", f"{now():%Y-%m-%d}", "--reference", "form 1", "--until", until]
+    face = next(path for path in samples("public") if path.name == "obama.jpg")
+    desk.lfr("bluelist", "add", "V-1", "--hub", desk.hub, "--photo", face, *consented)
+    out = desk.root / "blue"
+    asked = ["--deployment", plan, "--watchlist", desk.built(plan), "--out", out, "--backend", "onnxruntime"]
+    desk.lfr("bluelist", "build", "--hub", desk.hub, *asked, "--screen", own_recogniser.name)
+    built = yaml.safe_load((out / REFERENCE).read_text())["blue_list"]
+    assert built["recogniser"] == Recognisers(card(RECOGNISER_DEFAULT), own_recogniser).source_sha256

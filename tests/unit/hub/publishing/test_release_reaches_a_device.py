@@ -197,7 +197,7 @@ def test_the_watch_fetches_while_idle_only_and_interrupts(van: Van, monkeypatch:
 
         def fetch(self) -> str:
             seen.append("fetch")
-            assert done.wait(10)
+            assert done.wait(60)
             raise Unavailable("interrupted")
 
         def news(self) -> str:
@@ -221,10 +221,12 @@ def test_the_watch_fetches_while_idle_only_and_interrupts(van: Van, monkeypatch:
         idle = False  # a deployment is offered
         while "interrupt" not in seen:
             await asyncio.sleep(0.005)
+        while not watch.news:
+            await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
         task.cancel()
         thread.close()
         return watch.news
 
-    assert asyncio.run(asyncio.wait_for(scenario(), 10)) == "0.3.0 was rolled back"
+    assert asyncio.run(asyncio.wait_for(scenario(), 60)) == "0.3.0 was rolled back"
     assert seen.count("fetch") == 1, "none is begun while a deployment is there"

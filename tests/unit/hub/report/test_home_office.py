@@ -22,10 +22,10 @@ from device.domain.finding import Mode
 from device.domain.time import wall
 from device.errors import BadData
 from tests.unit.hub.report.chains import Device
-from tools.hub.report.audit_counts import ChainCounts, count_chain, count_chains
+from tools.hub.report.audit_counts import KILLED_UNCOUNTED_S, ChainCounts, count_chain, count_chains
 from tools.hub.report.audit_heads import FOLDER, SUFFIX
 from tools.hub.report.deployment_report import report_of
-from tools.hub.report.home_office import CHAIN, COLUMNS, HUB, PLAN, Details, as_csv, as_html, row_of
+from tools.hub.report.home_office import CHAIN, COLUMNS, HUB, PLAN, Details, as_csv, as_html, chain_row, row_of
 from tools.hub.report.tallies import BootCounts, Deployment, Tallies
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
@@ -233,6 +233,8 @@ def test_a_start_that_was_stopped_or_killed_counts_what_its_log_shows(tmp_path: 
     )
     counts = count_chains(tmp_path / "hub", {"cam-1": stopped.log, "cam-2": killed.log})["d-1"]
     assert counts.recognising_s == (15 + 7) * 60
+    assert counts.killed == 1, "of cam-2; cam-1 stopped in order"
+    assert chain_row("d-1", Details(), counts)["uncounted_s"].value == KILLED_UNCOUNTED_S == 12
 
 
 def test_an_ordinary_end_is_no_refusal_and_a_withdrawal_leaves_the_lists_size(tmp_path: Path) -> None:
