@@ -159,9 +159,9 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
     """Both samplings differ by roundings alone: each cell of the second look gives the same landmarks to .01 of the
     face's height (measured 2026-11-30, 438 faces of this clip: .0063 at most).
 
-    The refined landmarks are those of the best cell. Where two cells are tied to a part in a thousand a rounding
-    decides which that is: there (109 of the 438) they are up to .042 apart, elsewhere up to .0039. The difference is
-    between the detector's cells, not between the samplings.
+    The refined landmarks are those of the best cell. Where two are tied to a part in a thousand a rounding decides
+    which that is: there (109 of the 438) they are up to .042 apart, elsewhere up to .0039. The difference is between
+    the detector's cells, not between the samplings.
     """
     host, sampled = sessions_of().front_end(MIN_FACE_PX), sessions_of().sampled_front_end(MIN_FACE_PX)
     assert isinstance(host, HostFrontEnd)
@@ -181,7 +181,7 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
                 continue
             if sum(abs(score - refined[0].score) < TIED for score in scores) < 2:
                 shifts.append(np.abs(refined[0].landmarks - refined[1].landmarks).max() / face.height_px)
-            lengths = [one.embed(frame, refined[0], out) for one, out in zip(both, templates, strict=True)]
+            lengths = [front_end.embed(frame, refined[0], out) for front_end, out in zip(both, templates, strict=True)]
             assert lengths[1] == pytest.approx(lengths[0], rel=0.05)
             cosines.append(float(templates[0] @ templates[1]))
     assert seen >= 20
@@ -298,14 +298,25 @@ def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_i
     assert [one.blank for one in seen] == [True] * 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_prepared_is_open_when_the_first_frame_comes(
-    kind: str, sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
+def test_what_is_prepared_is_open_and_blank_when_the_first_frame_comes(
+    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
 ) -> None:
-    front_end = front_end_of(kind, sessions_of())
+    front_end, seen = counted(False)
     front_end.prepare(640, 360)
-    opener = "_open_for" if kind == "sampled" else "_detector_for"
-    monkeypatch.setattr(front_end, opener, lambda *_: pytest.fail("opened when the frame was there"))
+    prepared = list(seen)
+    assert len(prepared) == 3
+    assert prepared[0].blank
+    front_end.look(blank_frame())
+    assert seen == prepared
+
+
+def test_the_host_s_detector_is_opened_for_the_frames_that_are_announced(
+    sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = sessions_of()
+    front_end = sessions.front_end(MIN_FACE_PX)
+    front_end.prepare(640, 360)
+    monkeypatch.setattr(sessions, "_open", lambda *_: pytest.fail("opened when the frame was there"))
     assert front_end.look(blank_frame()) == []
     with pytest.raises(pytest.fail.Exception):
         front_end.look(blank_frame(size=(960, 1280)))  # the positive control
