@@ -272,25 +272,14 @@ def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_i
     assert [one.blank for one in seen] == [True] * 3
 
 
-def test_what_is_prepared_is_open_and_blank_when_the_first_frame_comes(
-    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_prepared_is_open_when_the_first_frame_comes(
+    kind: str, sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    front_end, seen = counted(False)
+    front_end = front_end_of(kind, sessions_of())
     front_end.prepare(640, 360)
-    prepared = list(seen)
-    assert len(prepared) == 3
-    assert prepared[0].blank
-    front_end.look(blank_frame())
-    assert seen == prepared
-
-
-def test_the_host_s_detector_is_opened_for_the_frames_that_are_announced(
-    sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sessions = sessions_of()
-    front_end = sessions.front_end(MIN_FACE_PX)
-    front_end.prepare(640, 360)
-    monkeypatch.setattr(sessions, "_open", lambda *_: pytest.fail("opened when the frame was there"))
+    opener = "_open_for" if kind == "sampled" else "_detector_for"
+    monkeypatch.setattr(front_end, opener, lambda *_: pytest.fail("opened when the frame was there"))
     assert front_end.look(blank_frame()) == []
     with pytest.raises(pytest.fail.Exception):
         front_end.look(blank_frame(size=(960, 1280)))  # the positive control
