@@ -382,7 +382,7 @@ def main() -> None:
             day.running.stop()
         report, truth = day.report(*DEVICES), day.expected()
         for name, label in COLUMNS.items():
-            sys.stdout.write(f"{label:<40} {report[name]:<60} {truth[name]}\n")
+            sys.stdout.write(f"{label:<40} {report[name]:<60} {truth.get(name, '')}\n")
         left = [f"{trace.what} of {trace.whose} in {trace.place}" for trace in day.search()]
         summary = {
             "seconds": round(time.monotonic() - began, 1),
