@@ -18,7 +18,8 @@ import msgspec
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """One episode: what was done and found. kind: van (whole devices) or hub (the drill of hub_kills.py).
+    """One episode: what was done and found. kind: van (whole devices), hub (the drill of
+    hub_kills.py) or cut (soak_cuts.py).
 
     lost       alerts that were stored on a device, unjudged, and did not come (back) to the page
     ghosts     alerts that were judged false and came back, or that nobody raised

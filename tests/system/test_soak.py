@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.system import soak
+from tests.system import soak, soak_cuts
 from tests.system.soak_book import Episode, SoakBook
+from tests.system.soak_cuts import STATE, UPDATE
 
 
 def an_episode(number: int, kills: int = 7, **changes: object) -> Episode:
@@ -151,6 +152,24 @@ def test_a_second_soak_into_the_same_book_is_refused(tmp_path: Path) -> None:
         pass
     with soak.alone(file):
         pass
+
+
+@pytest.mark.long
+def test_power_cuts_in_updates_and_state_folders_are_counted_and_find_nothing(tmp_path: Path) -> None:
+    episode = soak.play_cuts(tmp_path / "episode", seed=3, kills=12)
+    assert episode.problems == []
+    assert episode.kills == {UPDATE: 6, STATE: 6}
+    assert episode.alerts > 0
+
+
+@pytest.mark.long
+def test_what_a_power_cut_takes_away_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outbox that forgets, and an updater that stops half-way."""
+    monkeypatch.setattr(soak_cuts.Outbox, "alerts_held", lambda self: [])
+    monkeypatch.setattr(soak_cuts, "attempt", lambda updater, inbox: "")
+    episode = soak.play_cuts(tmp_path / "episode", seed=3, kills=12)
+    assert episode.lost > 0
+    assert any("the next run ended with" in problem for problem in episode.problems)
 
 
 @pytest.mark.system

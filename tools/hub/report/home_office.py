@@ -22,7 +22,7 @@ from tools.hub.report.shares import Rate, rate
 from tools.hub.report.true_recognition import BlueFigures
 
 Cell: TypeAlias = str | int | float | None
-CHAIN, HUB, PLAN = "audit chain", "hub", "signed deployment"
+CHAIN, HUB, PLAN, HUB_CHAIN = "audit chain", "hub", "signed deployment", "hub's audit chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Details:
     regulator_reference: str | None = None
     alternative_route: str | None = None
     blue_list: BlueFigures | None = None
+    blue_list_source: str = HUB
     devices: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -172,7 +173,7 @@ def _hub_row(report: Report, details: Details) -> Row:
 
 def _row(values: Mapping[str, Cell], details: Details, source: str) -> Row:
     plan = {name: Value(getattr(details, name), PLAN) for name in PLANNED}
-    blue = {name: Value(value, HUB) for name, value in _blue(details.blue_list).items()}
+    blue = {name: Value(value, details.blue_list_source) for name, value in _blue(details.blue_list).items()}
     row = {**{name: Value(value, source) for name, value in values.items()}, **plan, **blue}
     return {name: row[name] for name in COLUMNS}
 
