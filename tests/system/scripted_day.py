@@ -353,10 +353,7 @@ class Day:
 
 
 def differences(report: Mapping[str, str], truth: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Columns that differ: (report, truth); one that the script does not know must be empty.
-
-    The measured duration may differ by a tenth of a minute.
-    """
+    """Columns that differ; what the script does not know is empty, the duration may differ by a tenth of a minute."""
     known = {name: (shown, truth.get(name, "")) for name, shown in report.items()}
     found = {name: (shown, true) for name, (shown, true) in known.items() if shown != true}
     if (

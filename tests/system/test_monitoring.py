@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -193,7 +194,7 @@ def test_every_query_of_the_dashboard_draws_something_in_a_real_prometheus(
             assert "$" not in query.replace("$hub", ""), query
             for chosen in (re.escape(hub), ".+"):  # one hub, and Grafana's "All"
                 asked = query.replace("$hub", chosen.replace("\\", "\\\\"))
-                until(lambda asked=asked: prometheus.ask(asked), f"a series of {asked}")  # type: ignore[misc]
+                until(partial(prometheus.ask, asked), f"a series of {asked}")
     finally:
         prometheus.stop()
         loop.call_soon_threadsafe(showing.cancel)
