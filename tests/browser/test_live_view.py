@@ -101,10 +101,12 @@ def test_it_is_asked_for_by_hand_drawn_in_cells_and_ended_and_nothing_of_it_is_k
     device.say(device.topics.state, state(speak, shown), retain=True)
     recipient = pyrage.x25519.Recipient.from_str(asked.recipient)
     sealed = [pyrage.encrypt(content(cells(shade)), [recipient]) for shade in (90, 120)]
+    page.until("document.querySelector('.view-none').checkVisibility()")
     show(device, sealed[0])
     with Showing(device, sealed[1]):
         page.until(f"Number({PANEL}.querySelector('img')?.src.split('v=')[1]) >= 2")
         page.until(f"{PANEL}.querySelector('img')?.naturalWidth === 12")
+        assert not page.ask("document.querySelector('.view-none').checkVisibility()")
         assert page.ask(f"getComputedStyle({PANEL}.querySelector('img')).imageRendering") == "pixelated"
         assert "asked for by operator-1" in page.ask(f"{PANEL}.innerText")
         answer, jpeg = van.ask("GET", "/devices/cam-1/cameras/front/view")

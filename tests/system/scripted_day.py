@@ -353,10 +353,7 @@ class Day:
 
 
 def differences(report: Mapping[str, str], truth: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Columns that differ: (report, truth); one that the script does not know must be empty.
-
-    The measured duration may differ by a tenth of a minute.
-    """
+    """Columns that differ; what the script does not know is empty, the duration may differ by a tenth of a minute."""
     known = {name: (shown, truth.get(name, "")) for name, shown in report.items()}
     found = {name: (shown, true) for name, (shown, true) in known.items() if shown != true}
     if (
@@ -382,7 +379,7 @@ def main() -> None:
             day.running.stop()
         report, truth = day.report(*DEVICES), day.expected()
         for name, label in COLUMNS.items():
-            sys.stdout.write(f"{label:<40} {report[name]:<60} {truth[name]}\n")
+            sys.stdout.write(f"{label:<40} {report[name]:<60} {truth.get(name, '')}\n")
         left = [f"{trace.what} of {trace.whose} in {trace.place}" for trace in day.search()]
         summary = {
             "seconds": round(time.monotonic() - began, 1),

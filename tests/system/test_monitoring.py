@@ -5,6 +5,7 @@ promtool comes from Debian's `prometheus`, unpacked under the cache: its service
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -12,16 +13,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
 
 from device.domain.finding import Mode
 from engines.places import cache_dir
-from tests.unit.hub.test_hub_metrics import MONITORING, busy_van, text
+from tests.unit.hub.test_hub_metrics import MONITORING, busy_van, collector, text
+from tests.unit.hub.test_hub_references import now
 from tools.dev.gate.system_packages import PROMTOOL, find, provide_unpacked
+from tools.hub.broker.mosquitto import free_port
+from tools.hub.monitoring.endpoint import listen, show
 from tools.hub.site import init_hub
 
 pytestmark = pytest.mark.system
@@ -123,6 +132,83 @@ def test_a_served_hub_shows_them_and_answers_nowhere_else(promtool: Path, tmp_pa
         serve.kill()
     assert passes(promtool, "check", "metrics", given=shown) == ""
     assert 'lfr_device_known{device="cam-1"} 0.0' in shown
+
+
+class Prometheus:
+    """The real program, unpacked beside promtool, that asks one endpoint every second into a folder of its own."""
+
+    def __init__(self, promtool: Path, folder: Path, target: int) -> None:
+        self._port = free_port()
+        job = {"job_name": "lfr-hub", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+        config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(RULES)]}
+        (folder / "prometheus.yaml").write_text(yaml.safe_dump({**config, "scrape_configs": [job]}))
+        program = shutil.which("prometheus") or str(promtool.parents[1] / "usr" / "bin" / "prometheus")
+        places = [f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        address = f"--web.listen-address=127.0.0.1:{self._port}"
+        with (folder / "log").open("w") as log:
+            self._process = subprocess.Popen([program, *places, address], stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, query: str) -> list[Any]:
+        """Series of an expression now; empty while it does not answer yet."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request("GET", f"/api/v1/query?{urlencode({'query': query})}")
+            answer = connection.getresponse()
+            content = answer.read()
+        except OSError:
+            return []
+        assert answer.status in (200, 503), (query, content)
+        found: list[Any] = json.loads(content)["data"]["result"] if answer.status == 200 else []
+        return found
+
+
+def test_every_query_of_the_dashboard_draws_something_in_a_real_prometheus(
+    promtool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Grafana itself is in no package source here; what it asks is asked of Prometheus, its variables filled in."""
+    van = busy_van(tmp_path / "hub")
+    at = now()
+    monkeypatch.setattr(
+        "tools.hub.monitoring.exporter.wall_now", lambda: at
+    )  # the van reports as long as this test needs
+    listening = listen("127.0.0.1:0")
+    loop = asyncio.new_event_loop()
+    showing = loop.create_task(show(collector(van), listening))
+    serving = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([showing])))
+    serving.start()
+    prometheus = Prometheus(promtool, tmp_path, listening.getsockname()[1])
+    dashboard = json.loads((MONITORING / "grafana" / "lfr-hub.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(queries) > 20
+    instances = re.match(r"label_values\((\w+), (\w+)\)", dashboard["templating"]["list"][1]["query"]["query"])
+    assert instances is not None
+    try:
+        until(lambda: prometheus.ask(instances[1]), "a first answer of the hub in Prometheus")
+        (info,) = prometheus.ask(instances[1])
+        hub = info["metric"][instances[2]]
+        for query in queries:
+            assert "$" not in query.replace("$hub", ""), query
+            for chosen in (re.escape(hub), ".+"):  # one hub, and Grafana's "All"
+                asked = query.replace("$hub", chosen.replace("\\", "\\\\"))
+                until(partial(prometheus.ask, asked), f"a series of {asked}")
+    finally:
+        prometheus.stop()
+        loop.call_soon_threadsafe(showing.cancel)
+        serving.join()
+        loop.close()
+        listening.close()
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Poll; AssertionError after a time that only bounds hanging."""
+    deadline = time.monotonic() + 120.0
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.2)
 
 
 def rules() -> list[dict[str, Any]]:

@@ -23,7 +23,11 @@ function drawView(panel, device) {
   large.setAttribute("aria-pressed", String(box.classList.contains("wide")));
   large.onclick = () => { box.classList.toggle("wide"); drawView(panel, device); };
   text(box.querySelector(".view-words"), on ? t("Pixelated live view until {time}, asked for by {who}; nothing of it is kept.", { time: clockTime(reading.until), who: device.view?.given_by || reading.given_by || "–" }) : "");
-  drawViewPictures(box.querySelector(".view-pictures"), device, on && device.view !== null ? device.view.cameras : {});
+  const cameras = on && device.view !== null ? device.view.cameras : {};
+  const none = box.querySelector(".view-none");
+  none.hidden = !on || Object.keys(cameras).length > 0;
+  text(none, t("No picture comes."));
+  drawViewPictures(box.querySelector(".view-pictures"), device, cameras);
 }
 
 function drawViewPictures(holder, device, cameras) {
