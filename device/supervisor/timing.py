@@ -32,7 +32,7 @@ class Budget:
     grace_s, gone_s, a debounced reading of the sign and a tick together stay under one second.
 
     hello_s, watchlist_s, beat_s  the longest silence before each message
-    recorded_beat_s  a recording has no people in front of it, and a busy desk must not end its run
+    recorded_start_s, recorded_beat_s  a recording has no people in front of it, and a busy desk must not end its run
     first_beat_s     a live camera is opened after the watchlist, and may take its own deadline of 5 s
     grace_s          after Stop, until Finished
     gone_s, exit_s   until the process has exited, after Stop and otherwise
@@ -44,6 +44,7 @@ class Budget:
     hello_s: float = 30.0
     watchlist_s: float = 60.0
     beat_s: float = 2.0
+    recorded_start_s: float = 180.0
     recorded_beat_s: float = 10.0
     first_beat_s: float = 8.0
     grace_s: float = 0.5

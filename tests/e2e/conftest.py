@@ -18,7 +18,7 @@ import pytest
 from tools.dev.demo.run import Hub
 from tools.hub.report.tallies import Deployment, read_book
 
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,7 +22,7 @@ from tools.dev.demo.workspace import Workspace, build_hub, write_device_config
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
 from tools.hub.report.tallies import Deployment
 
-LIMIT_S = 180.0
+LIMIT_S = 600.0
 
 
 @pytest.fixture

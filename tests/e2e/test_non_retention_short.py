@@ -44,8 +44,9 @@ def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dic
         "both forgotten": (second.last + round((ENDS_S + AFTER_S) * truth.fps), None),
     }
     seen: dict[str, list[Region]] = {}
+    task = given(place, str(clip)).task  # it takes seconds, for which no worker should wait
     with Watched(place) as one:
-        one.send(given(place, str(clip)).task)
+        one.send(task)
         one.until(Hello)
         assert one.process_memory is not None
         with one.stopped():

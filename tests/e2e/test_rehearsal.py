@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIMIT_S = 300.0
+LIMIT_S = 900.0
 ORDER = (
     "REFUSED    officers' threshold",
     "SIGN       AO-1 at the hub, AO-2 on a copy",

@@ -17,7 +17,7 @@ from tools.dev.demo.workspace import Workspace
 from tools.hub.broker.listener import Listener
 from tools.hub.site import init_hub
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 
 def connects(workspace: Workspace, port: int, who: str) -> bool:

@@ -69,15 +69,16 @@ def traced(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> tuple[list[C
     log = place / "calls"
     wanted = f"trace={','.join((*WRITES, *MAKES, *INTERNAL, 'mlockall', 'dup', 'dup2', 'dup3'))}"
     strace = str(provide(STRACE, cache_dir()))
+    task = given(place, str(clip), pace="full").task  # it takes seconds, for which no worker should wait
     with Watched(
         place, before=[strace, "-f", "-qq", "-s", "12", "-e", wanted, "-e", "signal=none", "-o", str(log)]
     ) as one:
-        one.send(given(place, str(clip), pace="full").task)
+        one.send(task)
         hello = one.until(Hello)
         assert hello.protections["memory_locked"], "strace's log is cut where the memory is locked"
         finished = one.until(Finished)
         assert finished.counters.faces_seen > 10
-        one.process.wait(60)
+        one.process.wait(300)
         link = one.link_number
     calls = list(calls_of(log))
     locked = next(n for n, call in enumerate(calls) if call.name == "mlockall" and call.result == 0)

@@ -213,6 +213,16 @@ def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_er
     assert (r.place / "watchlist.age").exists()
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_recording_is_given_more_time_to_start_than_a_camera(rig: MakeRig, live: bool) -> None:
+    async def scene(r: Rig) -> int:
+        r.launcher.script.hello_s = 100.0
+        await r.until(lambda: r.is_in(State.RECOGNISING) or len(r.launcher.workers) > 1, 150.0)
+        return len(r.launcher.workers)
+
+    assert rig(live=live).play(scene) == (2 if live else 1)
+
+
 def test_a_recording_is_given_more_time_to_beat_than_a_camera(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()

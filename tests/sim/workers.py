@@ -10,24 +10,22 @@ import msgspec
 from device.domain.finding import Candidate, Counters
 from device.edges.clock.fake import FakeClock
 from device.wire.link import (
-    PROTOCOL,
     Assignment,
-    Beat,
     CandidateRaised,
     Commission,
     Fault,
     Finished,
     FromWorker,
-    Hello,
     Lease,
     Stop,
     ToWorker,
     View,
-    WatchlistLoaded,
     Withdraw,
     Withdrawn,
     WithdrawVolunteers,
 )
+from tests.sample_alerts import a_candidate
+from tests.sample_worker import PROTECTIONS, a_beat, a_hello, an_open_list
 
 BEAT_S = 0.25
 PROBE = b"age-encryption.org/v1 ciphertext"
@@ -148,45 +146,21 @@ class FakeWorker:
 
     async def _work(self) -> None:
         await asyncio.sleep(self._script.hello_s)
-        sha = "b" * 64
-        self.say(
-            Hello(
-                protocol=PROTOCOL,
-                pid=1,
-                backend="fake",
-                detector="d",
-                recogniser="r",
-                detector_sha256=sha,
-                recogniser_sha256=sha,
-                self_test=self._script.self_test,
-                protections=self._script.protections,
-            )
-        )
+        hello = a_hello(pid=1, backend="fake", self_test=self._script.self_test, protections=self._script.protections)
+        self.say(hello)
         await asyncio.sleep(self._script.watchlist_s)
         loaded = {**LIST, **self._script.watchlist}
         loaded["watchlist_id"] = loaded.pop("id")
-        point = {"predicted_far": 1e-4, "predicted_far_bound": 1e-3, **self._script.operating_point}
         if self.commission is None:
-            self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="evidence", **point))
+            self.say(an_open_list(**loaded, **self._script.operating_point))
         if self._script.lost_after_s is not None:
             await asyncio.sleep(self._script.lost_after_s)
             self.fail("SourceLost", f"rtsp://camera/{self.camera}: lost", 69)
             return
         sequence = 0
         while True:
-            counters = Counters(**{f: getattr(self.counters, f) for f in Counters.__struct_fields__})
-            self.say(
-                Beat(
-                    seq=sequence,
-                    camera=self.view,
-                    fps=25.0,
-                    counters=counters,
-                    stage_p95_ms={"detect": 5.0},
-                    rss_bytes=1,
-                    warning=self.warning,
-                    size=self.size,
-                )
-            )
+            seen = {"camera": self.view, "warning": self.warning, "size": self.size}
+            self.say(a_beat(sequence, self.counters, stage_p95_ms={"detect": 5.0}, **seen))
             sequence += 1
             await asyncio.sleep(BEAT_S)
 
@@ -201,7 +175,7 @@ class Script:
         self.self_test = ""
         self.operating_point: dict[str, Any] = {}
         self.sends_probes = True
-        self.protections = dict.fromkeys(("core_limit_0", "memory_locked", "no_file_writes", "not_dumpable"), True)
+        self.protections = dict(PROTECTIONS)
         self.deaf = False
         self.lingers_s = 0.0
         self.crash_at_start = False
@@ -233,7 +207,7 @@ def candidate(
     passage: int, revision: int, entry: str, score: float, category: str | None = "missing", decoded_ns: int = 0
 ) -> Candidate:
     """A plausible candidate."""
-    return Candidate(
+    return a_candidate(
         passage=passage,
         revision=revision,
         entry_ref=entry,
@@ -245,11 +219,6 @@ def candidate(
         margin=score - 0.5,
         second_gap=0.2,
         faces_used=2,
-        box_in_frame=(1.0, 2.0, 50.0, 60.0),
-        frame_size=(1280, 720),
-        inter_eye_px=20.0,
-        yaw=0.1,
-        quality=0.8,
         frame=10,
         media_ns=400_000_000,
         first_seen_ns=0,

@@ -17,6 +17,9 @@ from tests.system.guest import Guest
 HERE = Path(__file__).parent
 BROKER_PORT, PAGE_PORT, REPOSITORY_PORT = 18883, 18080, 18444
 ENTRY = "e-000000000001"
+PATIENT = "/etc/systemd/system/lfr.service.d/patient.conf"
+"""A drop-in with a longer watchdog: a machine that stands still for 1.5 s is no fault of the device. test_service.py
+takes it away where the watchdog is what is tested."""
 CLIP_TIMES = 18  # the clip is played that often in a row: three minutes, longer than any test looks
 
 
@@ -91,7 +94,7 @@ class Board:
     def start(self) -> None:
         """Start the service and wait until it recognises."""
         self.guest.run("systemctl", "reset-failed", "lfr", check=False)
-        self.guest.run("systemctl", "start", "lfr")
+        self.guest.run("systemctl", "start", "lfr", check=False)  # systemd starts it again where it did not come up
         self.until_recognising()
 
     def until_recognising(self) -> None:
@@ -164,6 +167,10 @@ def install(guest: Guest) -> None:
     libraries = "[ ! -d /opt/python ] || { echo /opt/python/lib >/etc/ld.so.conf.d/python.conf; ldconfig; }"
     guest.run("sh", "-ec", libraries)  # a Python that was built with a shared library looks for it where it was built
     guest.run("sh", "-ec", f"cd /opt/lfr/source/systemd; {units}; {accounts}; {folders}; systemctl daemon-reload")
+    patient = (
+        f"mkdir -p {Path(PATIENT).parent}; printf '[Service]\\nWatchdogSec=60\\n' >{PATIENT}; systemctl daemon-reload"
+    )
+    guest.run("sh", "-ec", patient)
     guest.run(
         "sh",
         "-ec",

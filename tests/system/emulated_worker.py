@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import select
 import socket
 import sys
@@ -24,25 +23,15 @@ import pyrage
 
 from device.domain.finding import Candidate, Counters
 from device.watchlist.sealed import sha256_of, unseal
-from device.wire.link import (
-    PROTOCOL,
-    Assignment,
-    Beat,
-    CandidateRaised,
-    Finished,
-    FromWorker,
-    Hello,
-    Stop,
-    WatchlistLoaded,
-)
+from device.wire.link import Assignment, CandidateRaised, Finished, FromWorker, Stop
 from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
+from tests.sample_worker import a_beat, a_hello, an_open_list
 
 BEAT_S = 0.25
 POLL_S = 0.01
 THRESHOLD = 0.5
 DETECTOR_SHA256, RECOGNISER_SHA256 = "d" * 64, "e" * 64
-PROTECTIONS = dict.fromkeys(("core_limit_0", "memory_locked", "no_file_writes", "not_dumpable"), True)
 
 
 class EmulatedWorker:
@@ -61,31 +50,16 @@ class EmulatedWorker:
         self._greet(task)
 
     def _greet(self, task: Assignment) -> None:
-        self._send(
-            Hello(
-                protocol=PROTOCOL,
-                pid=os.getpid(),
-                backend="emulated",
-                detector="d",
-                recogniser="r",
-                detector_sha256=DETECTOR_SHA256,
-                recogniser_sha256=RECOGNISER_SHA256,
-                self_test="",
-                protections=PROTECTIONS,
-            )
-        )
+        self._send(a_hello(backend="emulated", detector_sha256=DETECTOR_SHA256, recogniser_sha256=RECOGNISER_SHA256))
         sealed = Path(task.watchlist).read_bytes()
         listed = unseal(sealed, task.identity)
         self._send(
-            WatchlistLoaded(
+            an_open_list(
                 watchlist_id=listed.watchlist_id,
                 sha256=sha256_of(sealed),
                 subjects=listed.subjects,
                 images=listed.images,
                 threshold=THRESHOLD,
-                threshold_source="evidence",
-                predicted_far=1e-4,
-                predicted_far_bound=1e-3,
             )
         )
 
@@ -136,18 +110,8 @@ class EmulatedWorker:
 
     def _beat(self) -> None:
         self._beaten = time.monotonic()
-        counters = msgspec.structs.replace(self._counters)
-        beat = Beat(
-            seq=self._beats,
-            camera="online",
-            fps=25.0,
-            counters=counters,
-            stage_p95_ms={},
-            rss_bytes=1,
-            size=(1280, 720),
-        )
+        self._send(a_beat(self._beats, self._counters))
         self._beats += 1
-        self._send(beat)
 
     def _send(self, message: FromWorker) -> None:
         self._link.send(message)

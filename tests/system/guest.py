@@ -30,7 +30,7 @@ from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-systemd,mosquitto,procps,libgomp1"
 NO_TEXTS = tuple(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale"))
-WITHIN_S = 90.0
+WITHIN_S = 180.0
 COMMAND_S = 180.0
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
 from tests.machine_time import of_processes
-from tests.system.van_running import STEP_WITHIN_S, child_of, children_of, wait
+from tests.system.van_running import ROOT, STEP_WITHIN_S, child_of, children_of, wait
 from tools.hub.broker.mosquitto import free_port
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.report.deployment_report import report_of
@@ -37,7 +37,7 @@ from tools.hub.storage.sealed_desk import SealedDesk
 
 SITE, DEVICE, DEPLOYMENT, ENTRY = "demo", "cam-1", "d-1", "e-042"
 JPEG = b"\xff\xd8\xff\xe0 drawn, nobody's"
-DEVICE_PROGRAM = Path(__file__).with_name("hub_kills_device.py")
+DEVICE_PROGRAM = "tests.system.hub_kills_device"
 BACK_WITHIN_S = 5.0
 
 
@@ -109,9 +109,10 @@ class Drill:
         self._token = page.split('name="csrf" content="')[1].split('"')[0]
 
     def start_device(self) -> None:
-        arguments = [str(DEVICE_PROGRAM), str(self.hub.root), str(self._ports[1]), str(self._state)]
+        arguments = ["-m", DEVICE_PROGRAM, str(self.hub.root), str(self._ports[1]), str(self._state)]
         self._device = subprocess.Popen(
             [sys.executable, *arguments],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log.open("ab"),

@@ -16,8 +16,8 @@ from typing import Any
 
 import pyrage
 
-from device.domain.finding import Candidate, Mode
-from device.domain.time import WallTime, rfc3339, wall
+from device.domain.finding import Mode
+from device.domain.time import WallTime, wall
 from device.edges.broker.paho import PahoBroker
 from device.edges.clock.system import SystemClock
 from device.hub_api import alert_builder, events, messages
@@ -30,34 +30,12 @@ from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.retained import Notices, will
+from tests.sample_alerts import a_candidate, a_context
 from tools.hub.storage.folder import HubFolder
 
 SITE, DEVICE, DEPLOYMENT, ENTRY = "demo", "cam-1", "d-1", "e-042"
 JPEG = b"\xff\xd8\xff\xe0 drawn, nobody's"
-ENGINE = messages.Engine(
-    backend="none", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
-)
-CANDIDATE = Candidate(
-    passage=1,
-    revision=0,
-    entry_ref=ENTRY,
-    score=0.7,
-    threshold=0.5,
-    margin=0.2,
-    second_gap=0.4,
-    faces_used=3,
-    box_in_frame=(1.0, 1.0, 9.0, 9.0),
-    frame_size=(1280, 720),
-    inter_eye_px=31.0,
-    yaw=0.0,
-    quality=0.8,
-    frame=1,
-    media_ns=1,
-    first_seen_ns=1,
-    last_seen_ns=1,
-    capture_to_decision_ms=80.0,
-    category="missing",
-)
+CANDIDATE = a_candidate(entry_ref=ENTRY, category="missing")
 
 
 def now() -> WallTime:
@@ -158,19 +136,12 @@ class ScriptedDevice:
 
 
 def context(boot: str) -> alert_builder.AlertContext:
-    return alert_builder.AlertContext(
+    return a_context(
+        now(),
         site=SITE,
         device_id=DEVICE,
-        camera_id="front",
-        zone_id="north-gate",
         boot_id=boot,
         deployment_id=DEPLOYMENT,
-        mode=Mode.DEMO,
-        engine=ENGINE,
-        watchlist=alert_builder.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=rfc3339(now())),
-        clock=messages.ClockReading(synced=True),
-        operator_session=None,
         expires_s=900.0,
         delete_by=wall(now() + timedelta(hours=20)),
     )

@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,18 @@ VAN_KILLS, HUB_KILLS, CUTS = 20, 40, 40
 PATIENCE_S = 300.0  # a loaded machine
 WORKER_KILLS_MOST, WORKER_KILLS_WITHIN_S = 4, 75.0  # the supervisor's own budget is 5 in 60 s
 Play = Callable[[Path, int, int], Episode]
+FINDINGS = (
+    AssertionError,
+    LfrError,
+    OSError,
+    HTTPException,
+    LookupError,
+    TypeError,
+    ValueError,
+    msgspec.MsgspecError,
+    subprocess.SubprocessError,
+)
+"""What an episode ends with when something is wrong: an answer that cannot be read, or a book that is gone, too."""
 
 
 @dataclass
@@ -115,7 +128,9 @@ class VanEpisode:
             return bool(found)
 
         wait(stored, f"an alert of {name} in its outbox", PATIENCE_S)
-        self.open |= found
+        first, *more = sorted(found)
+        self.open.add(first)
+        self.ghosts |= set(more)
 
     def _judge(self, alert: str) -> None:
         """Once its picture is on the page."""
@@ -200,6 +215,7 @@ class VanEpisode:
             self.unbalanced.append(str(fault))
             return
         checks = {
+            "alerts, listed people who appeared": (len(alerts), self._passage),
             "hub, alerts": (report.alerts_received, len(alerts)),
             "hub, outcomes": ({name: n for name, n in sorted(report.outcomes.items()) if n}, done),
             "hub, balanced": (report.balanced, True),
@@ -231,7 +247,7 @@ def play_van(folder: Path, seed: int, kills: int) -> Episode:
     problems = []
     try:
         episode.play(kills)
-    except (AssertionError, LfrError, OSError, subprocess.SubprocessError) as fault:
+    except FINDINGS as fault:
         problems.append(f"{type(fault).__name__}: {fault}")
     return _line(
         "van",
@@ -255,7 +271,7 @@ def play_hub(folder: Path, seed: int, kills: int) -> Episode:
     began, load = time.monotonic(), os.getloadavg()[0]
     try:
         counts, problems = hub_kills.drill(folder, kills=kills, seed=seed), []
-    except (AssertionError, LfrError, OSError) as fault:
+    except FINDINGS as fault:
         counts, problems = hub_kills.Counts(), [f"{type(fault).__name__}: {fault}"]
     return _line(
         "hub",

@@ -29,7 +29,7 @@ from tools.dev.proof.process_memory import NoView, ProcessMemory, Region
 from tools.dev.proof.search import Hit, Piece, Pieces, find_alike
 from tools.hub.broker.mosquitto import free_port, start_broker
 
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 BROKER_BYTES = 200_000  # mosquitto is a small program
 ENDS_S, AFTER_S = 2.0, 1.0
 TRIES = 3

@@ -74,8 +74,9 @@ def memory_before_a_stall(stream: Path, place: Path) -> list[Region]:
     """A worker's memory with somebody in view; then its camera stalls, and the worker must be gone in time."""
     camera = RtspCamera(stream)
     try:
+        task = given(place, camera.address, pace="live").task  # it takes seconds, for which no worker should wait
         with Watched(place) as one:
-            one.send(given(place, camera.address, pace="live").task)
+            one.send(task)
             hello = one.until(Hello)
             assert hello.protections["seccomp"]
             one.until(Beat, lambda beat: beat.counters.detections > 0)
@@ -108,8 +109,9 @@ def test_a_picture_that_freezes_is_all_that_is_left_of_who_stands_in_it(
         os.link(still, folder / f"{number:05d}.jpg")
     known = wanted_of(folder, ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages))
     pieces = Pieces(known.pieces)
+    task = given(tmp_path, str(folder)).task
     with Watched(tmp_path) as one:
-        one.send(given(tmp_path, str(folder)).task)
+        one.send(task)
         one.until(Hello)
         assert one.process_memory is not None
         with one.stopped():

@@ -307,7 +307,10 @@ class WorkerSupervisor:
             return self._budget.recorded_beat_s, "beat"
         if opened:
             return (self._budget.beat_s if run.beat is not None else self._budget.first_beat_s), "beat"
-        return (self._budget.watchlist_s, "watchlist") if run.hello is not None else (self._budget.hello_s, "Hello")
+        due = "Hello" if run.hello is None else "watchlist"
+        if self._recorded:
+            return self._budget.recorded_start_s, due
+        return (self._budget.hello_s if run.hello is None else self._budget.watchlist_s), due
 
     def _record_message(self, run: WorkerRun, message: FromWorker) -> None:
         """Keep what a message reports of this run and this camera."""

@@ -9,20 +9,8 @@ import sys
 import time
 
 from device.domain.finding import Counters
-from device.wire.link import (
-    HEADER,
-    PROTOCOL,
-    Beat,
-    Finished,
-    Hello,
-    Prepare,
-    Stop,
-    WatchlistLoaded,
-    pack,
-    unpack_to_worker,
-)
-
-SHA = "b" * 64
+from device.wire.link import HEADER, Finished, Prepare, Stop, pack, unpack_to_worker
+from tests.sample_worker import a_beat, a_hello, an_open_list
 
 
 def main(manner: str, descriptor: int) -> int:
@@ -37,36 +25,7 @@ def main(manner: str, descriptor: int) -> int:
     if manner == "babble":
         link.sendall(HEADER.pack(5) + b"hello")
         time.sleep(60)
-    link.sendall(
-        pack(
-            Hello(
-                protocol=PROTOCOL,
-                pid=os.getpid(),
-                backend="scripted",
-                detector="d",
-                recogniser="r",
-                detector_sha256=SHA,
-                recogniser_sha256=SHA,
-                self_test="",
-                protections={"memory_locked": True},
-            )
-        )
-    )
-    link.sendall(
-        pack(
-            WatchlistLoaded(
-                watchlist_id="wl-1",
-                sha256="a" * 64,
-                subjects=3,
-                images=3,
-                threshold=0.5,
-                threshold_source="evidence",
-                predicted_far=None,
-            )
-        )
-    )
-    beat = Beat(seq=0, camera="online", fps=25.0, counters=Counters(), stage_p95_ms={}, rss_bytes=1)
-    link.sendall(pack(beat))
+    link.sendall(pack(a_hello(backend="scripted")) + pack(an_open_list()) + pack(a_beat(0, Counters())))
     if manner == "cut short":
         link.sendall(HEADER.pack(100) + b"x")
         return 0

@@ -18,7 +18,7 @@ from device.supervisor.workers.process import ProcessLauncher, WorkerLink
 from device.supervisor.workers.supervisor import WorkerRun, WorkerSupervisor
 from device.wire.link import Assignment, Beat, CameraAssignment, Hello, Stop, VisionAssignment
 
-PROGRAM = Path(__file__).parent / "scripted_worker.py"
+PROGRAM = "tests.unit.supervisor.scripted_worker"
 WITHIN_S = 60.0
 PATIENT = Budget(grace_s=WITHIN_S, gone_s=WITHIN_S, exit_s=WITHIN_S)
 """For processes that do what they are asked, however long a busy machine needs for it."""
@@ -35,7 +35,7 @@ ASSIGNMENT = Assignment(
 
 
 def launcher(manner: str) -> ProcessLauncher:
-    return ProcessLauncher((sys.executable, str(PROGRAM), manner))
+    return ProcessLauncher((sys.executable, "-m", PROGRAM, manner))
 
 
 async def started(manner: str) -> WorkerLink:

@@ -49,7 +49,7 @@ OTHER_RUNS = (PREFIX, "pytest-of-")
 LINGER_S = 20.0
 POLL_S = 0.1
 SLOWEST = 8.0  # a run may take this many times the recording's length, plus START_S, before it counts as stuck
-START_S = 60.0
+START_S = 180.0
 EXIT_FAILED = 1
 OUTSIDE = (Path.cwd(), Path(tempfile.gettempdir()), cache_dir(), Path.home() / ".cache" / "lfr")
 # Tools' own, and the folders of tests and demos that run at the same time and search for themselves.

@@ -31,7 +31,7 @@ from tools.hub.publishing.signing_keys import open_key
 
 OFFICERS = ("AO-1", "AO-2", "AO-3")
 THRESHOLD = 2
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 GONE_WITHIN_S = 1.0  # DESIGN: recognition stops within 1 s of a failing condition
 WITHDRAWN_WITHIN_S = 5.0
 
