@@ -104,9 +104,11 @@ class ModelMissing(EnginesError):
 
     exit_status = 69
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, published: str = "") -> None:
+        """`published`: the model's name, when no package carries it: it is fetched by name first."""
         option = " --precision bf16-emulated" if path.name.endswith(".bf16-emulated.onnx") else ""
-        super().__init__(f"{path}: no such prepared model; run `lfr engines prepare{option}`")
+        first = f"`lfr engines fetch {published}`, then " if published else ""
+        super().__init__(f"{path}: no such prepared model; run {first}`lfr engines prepare{option}`")
         self.path = path
 
 

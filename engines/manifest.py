@@ -79,7 +79,7 @@ def verified(card: ModelCard, models: Path, precision: str = "fp32") -> tuple[Pa
     path = models / card.file_name(wanted)
     entry = read(models).get(card.name, {}).get(wanted)
     if entry is None or not path.is_file():
-        raise ModelMissing(path)
+        raise ModelMissing(path, card.name if card.optional else "")
     found = sha256_of(path)
     if found != entry.sha256:
         raise ModelMismatch(path, entry.sha256, found)

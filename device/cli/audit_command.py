@@ -49,6 +49,7 @@ def register(commands: Subparsers) -> None:
 def run_verify(args: argparse.Namespace) -> int:
     """Print the verdict; 0 when the log is whole and every count balances, 65 when not."""
     from device.audit.verify import verify
+    from device.edges.host.owner_rights import rights_of
 
     log = _log(args)
     if not log.exists():
@@ -57,7 +58,8 @@ def run_verify(args: argparse.Namespace) -> int:
         raise BadData(f"there is no audit log at {log}")
     key, notes = _key(args, log)
     heads = [head for file in args.head for head in _heads(file, key)]
-    verdict = verify(log, key, heads)
+    with rights_of(log if log.is_dir() else log.parent):
+        verdict = verify(log, key, heads)
     verdict.notes += notes
     print(json.dumps(as_builtins(verdict)) if args.json else as_text(verdict))
     return 0 if verdict.ok else BROKEN
@@ -109,6 +111,7 @@ def _log(args: argparse.Namespace) -> Path:
 def _key(args: argparse.Namespace, log: Path) -> tuple[str, list[str]]:
     """The key to check with, and notes about where it comes from and about other logs of this device."""
     from device.audit.key import PUBLIC_FILE, read_public
+    from device.edges.host.owner_rights import rights_of
     from device.errors import UsageError
 
     if args.key is not None:
@@ -122,7 +125,8 @@ def _key(args: argparse.Namespace, log: Path) -> tuple[str, list[str]]:
     if not beside:
         raise UsageError(f"there is no {PUBLIC_FILE} beside {log}; give --key: {HUB_HEADS}")
     note = f"the key was taken from beside the log; to know that it is this device's, give --key: {HUB_HEADS}"
-    return read_public(beside[0].read_text(encoding="ascii")), [note]
+    with rights_of(beside[0].parent):
+        return read_public(beside[0].read_text(encoding="ascii")), [note]
 
 
 def _key_of_heads(file: Path, log: Path) -> tuple[str, list[str]]:

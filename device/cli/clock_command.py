@@ -45,13 +45,14 @@ def recover(config: DeviceConfig, clock: Clock, repository: Client, *, dry_run: 
     Raises RefusedByCondition; Unavailable while the device runs.
     """
     from device.domain.time import rfc3339
+    from device.edges.host.owner_rights import rights_of
     from device.errors import RefusedByCondition
     from device.supervisor.deployment.clock_recovery import ClockRecovery
     from device.supervisor.main import OUTBOX
     from device.supervisor.status.file import InstanceLock
     from device.sync.refusal import CLOCK
 
-    with InstanceLock(config.run_dir):
+    with rights_of(config.state_dir), InstanceLock(config.run_dir):  # what it writes is the service's, too
         now = clock.wall()
         if not clock.synchronised():
             raise RefusedByCondition(CLOCK.value, "the clock is not synchronised; start the time service and wait")

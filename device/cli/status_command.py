@@ -137,11 +137,13 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     """The status with its age; Unavailable when it is missing, stale, or its process is gone."""
     from datetime import datetime, timezone
 
+    from device.edges.host.owner_rights import read_regular, rights_of
     from device.errors import Unavailable, reason_of
 
     file = _run_dir(args) / "status.json"
     try:
-        status: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        with rights_of(file.parent):
+            status: dict[str, Any] = json.loads(read_regular(file))
         written = datetime.fromisoformat(status["written_at"].replace("Z", "+00:00"))
     except FileNotFoundError as fault:
         raise Unavailable(

@@ -112,14 +112,22 @@ class Zone(Section):
     polygon: Polygon
 
 
+PictureSide = Annotated[int, Strict(), Field(ge=16, le=16_384)]
+
+
 class Camera(Section):
-    """One camera, one worker."""
+    """One camera, one worker.
+
+    size  width and height of its pictures, as `[1920, 1080]`; another one stops the camera. Left out: those of the
+          first pictures of a deployment
+    """
 
     id: Name
     source: Annotated[str, Field(min_length=1), AfterValidator(_usable_source)]
     pace: Pace = Pace.REALTIME
     zone: Zone
     credential: Path | None = None
+    size: tuple[PictureSide, PictureSide] | None = None
 
     @property
     def live(self) -> bool:

@@ -54,6 +54,7 @@ What = Literal[
     "fault",
     "request",  # at the hub: a person asked what is kept about them
     "session",  # at the hub: somebody logged in or out, or was refused
+    "blue",  # at the hub: totals of a deployment's blue list
 ]
 State = Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
 Result = Literal["holds", "fails", "pending"]
@@ -79,6 +80,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     what_gone, count, method  of an erasure
     faces_seen … settled     of `counts`; see `balanced`
     sign_dark_ms             of `counts`: while somebody could be recognised, since the start
+    passes, recognised, without_pass  of `blue`: passes of volunteers, those recognised, recognitions without a pass
     upto                     row number: everything before it (room), or up to it (shortened)
     """
 
@@ -127,6 +129,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     open: Count | None = None
     settled: bool | None = None
     sign_dark_ms: Count | None = None
+    passes: Count | None = None
+    recognised: Count | None = None
+    without_pass: Count | None = None
     upto: Count | None = None
     left_out: tuple[Term, ...] = ()
 

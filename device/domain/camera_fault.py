@@ -49,8 +49,8 @@ FAULTS: dict[CameraFault, FaultText] = {
         "no picture arrives", "check the camera's power, its cable and the network to it", stops=True
     ),
     CameraFault.SIZE_CHANGED: FaultText(
-        "the pictures have another size than before",
-        "set the camera back to its resolution and main stream, or load the deployment again to accept the new size",
+        "the pictures have another size than configured, or than before",
+        "set its resolution and main stream back; or correct cameras[].size; without one load the deployment again",
         stops=True,
     ),
     CameraFault.DARK: FaultText(

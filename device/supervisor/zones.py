@@ -4,7 +4,9 @@
    configuration: three corners or more, an area, no crossing edges.
 2. The command is kept as it came (`zones/<camera>.json` in the state folder), and its signature is checked again at
    every start: who can write that folder cannot set a zone.
-3. Each one that is set or refused at a start is in the audit log.
+3. Each one that is set or refused at a start is in the audit log, once it is kept.
+4. A kept command that had expired before the log's last zone of that camera was set is an older one, put back: it is
+   refused. Who removes that row as well is found by the hub's heads of the log.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from pydantic import ValidationError
 
+from device.audit.log import FILE, FOLDER, lines_of, older_parts
+from device.audit.rows import BadRow, Row, read
 from device.config.model import Camera, DeviceConfig, Zone
 from device.durable import make_folder, replace_file
 from device.errors import BadData, Unavailable
 from device.hub_api.command_check import CommandCheck
-from device.hub_api.messages import Command
+from device.hub_api.messages import Command, moment
 from device.logs import event
 from device.ports.audit import Audit
 from device.ports.clock import Clock
@@ -48,7 +54,7 @@ class Zones:
         on_change: Callable[[], None],
     ) -> None:
         self._cameras = {camera.id: camera for camera in config.cameras}
-        self._folder = config.state_dir / "zones"
+        self._folder, self._log = config.state_dir / "zones", config.state_dir / FOLDER
         self._check = check
         self._disk = disk
         self._clock = clock
@@ -77,9 +83,8 @@ class Zones:
 
     def command(self, command: Command) -> None:
         """Set it, and keep it."""
-        self._apply(command)
-        content = msgspec.json.encode(command)
-        self._keeping = asyncio.get_running_loop().create_task(self._keep(self._file(command), content))
+        zone = self._apply(command)
+        self._keeping = asyncio.get_running_loop().create_task(self._keep(command, zone))
         self._on_change()
 
     async def read(self) -> None:
@@ -91,20 +96,31 @@ class Zones:
                 if command.name != ZONE or command.zone is None or command.zone.camera_id != camera:
                     raise BadData("it is another command, or another camera's")
                 self._check.require_signed(command, self._clock.wall(), kept=True)
-                self._apply(command)
+                await self._disk(partial(self._require_newest, command))
+                self._note(command, self._apply(command))
             except FileNotFoundError:
                 continue
             except (OSError, Unavailable, BadData, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
                 event(_log, "zone.refused", level=logging.ERROR, camera=camera, problem=str(fault))
                 self._audit.note("refused", "zone", camera=camera, reason="kept zone")
 
-    def _apply(self, command: Command) -> None:
-        zone = self._zone(command)
-        camera = command.zone.camera_id if command.zone is not None else ""
+    def _apply(self, command: Command) -> Zone:
+        zone, camera = self._zone(command), _camera_of(command)
         self._set[camera] = zone
-        digest = hashlib.sha256(repr(zone.polygon).encode()).hexdigest()
         event(_log, "zone.set", camera=camera, corners=len(zone.polygon), by=command.given_by)
-        self._audit.note("zone", camera=camera, officer=command.given_by, sha256=digest, count=len(zone.polygon))
+        return zone
+
+    def _note(self, command: Command, zone: Zone) -> None:
+        corners, officer = len(zone.polygon), command.given_by
+        self._audit.note("zone", camera=_camera_of(command), officer=officer, sha256=_digest(zone), count=corners)
+
+    def _require_newest(self, command: Command) -> None:
+        """Rule 4. Raises BadData; on the disk thread."""
+        last = _last_row(self._log, _camera_of(command))
+        if last is None or last.record.sha256 == _digest(self._zone(command)):
+            return
+        if moment(last.at) > moment(command.expires_at):
+            raise BadData(f"it is older than the zone that was set by {last.at}; set it again")
 
     def _zone(self, command: Command) -> Zone:
         if command.zone is None or command.zone.camera_id not in self._cameras:
@@ -115,16 +131,39 @@ class Zones:
         except ValidationError as fault:
             raise BadData("; ".join(error["msg"] for error in fault.errors())) from fault
 
-    def _file(self, command: Command) -> Path:
-        return self._folder / f"{command.zone.camera_id if command.zone is not None else ''}.json"
+    async def _keep(self, command: Command, zone: Zone) -> None:
+        file = self._folder / f"{_camera_of(command)}.json"
 
-    async def _keep(self, file: Path, content: bytes) -> None:
         def write() -> None:
             make_folder(self._folder)
-            replace_file(file, content)
+            replace_file(file, msgspec.json.encode(command))
 
         try:
             await self._disk(write)
         except (OSError, Unavailable) as fault:
             event(_log, "zone.not_kept", level=logging.ERROR, file=file.name, problem=str(fault))
             self._audit.note("fault", condition="zone not kept")
+        self._note(command, zone)
+
+
+def _camera_of(command: Command) -> str:
+    return "" if command.zone is None else command.zone.camera_id
+
+
+def _digest(zone: Zone) -> str:
+    return hashlib.sha256(repr(zone.polygon).encode()).hexdigest()
+
+
+def _last_row(log: Path, camera: str) -> Row | None:
+    """The last zone of that camera in the audit log, which has a row of it for every start; None when it has none."""
+    for file in (log / FILE, *reversed(older_parts(log))):
+        found = None
+        for line in lines_of(file) if file.exists() else ():
+            if b'"zone"' not in line:
+                continue
+            with suppress(BadRow):  # the log's own verification reports it
+                row = read(line.rstrip(b"\n"))
+                found = row if row.record.what == "zone" and row.record.camera == camera else found
+        if found is not None:
+            return found
+    return None

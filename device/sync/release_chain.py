@@ -7,7 +7,8 @@ form of the hub's repository. The other module beside `trusted.py` that knows py
    threshold and by the new one.
 2. Timestamp and snapshot are not asked: they live a day, and a stick is older. Instead, no metadata file may be older
    than the newest that this device has verified (`seen`), and the updater takes later versions only.
-3. An expired targets or releases file is refused. A clock in 1970 sees none expire.
+3. Expired metadata is refused, the newest root's as well (an older one may have expired: that is what rotations are
+   for). A clock in 1970 sees none expire, one that is ahead sees all: the refusal names the clock.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def signed_release(folder: Path, root: bytes, target: str, now: WallTime, seen: 
     source = UsbSource(folder)
     try:
         names = _names(folder)
-        trusted, version = _root(source, root, names)
+        trusted, version = _root(source, root, names, now)
         targets, at_targets = _role(source, names, TARGETS, trusted.signed, now)
         releases, at_releases = _role(source, names, ROLE, targets.signed, now)
         found = {"root": version, TARGETS: at_targets, ROLE: at_releases}
@@ -110,8 +111,8 @@ def _names(folder: Path) -> dict[str, list[int]]:
     return {role: sorted(versions) for role, versions in found.items()}
 
 
-def _root(source: Source, root: bytes, names: Mapping[str, list[int]]) -> tuple[Metadata[Any], int]:
-    """The newest root (rule 1)."""
+def _root(source: Source, root: bytes, names: Mapping[str, list[int]], now: WallTime) -> tuple[Metadata[Any], int]:
+    """The newest root (rules 1 and 3)."""
     from tuf.api.metadata import Metadata, Root
 
     trusted: Metadata[Root] = Metadata.from_bytes(root)
@@ -126,6 +127,9 @@ def _root(source: Source, root: bytes, names: Mapping[str, list[int]]) -> tuple[
         if fresh.signed.version != version:
             raise ValueError(f"{version}.root.json is version {fresh.signed.version}")
         trusted = fresh
+    if trusted.signed.is_expired(now):
+        remedy = "at the hub run `lfr authority root`, then copy the repository again"
+        raise RefusedByCondition(RULE, f"root version {trusted.signed.version} {_expired(trusted, now)}; {remedy}")
     return trusted, trusted.signed.version
 
 
@@ -143,8 +147,14 @@ def _role(
     if found.signed.version != version:
         raise ValueError(f"{version}.{role}.json is version {found.signed.version}")
     if found.signed.is_expired(now):
-        raise RefusedByCondition(RULE, f"{version}.{role}.json expired {found.signed.expires:%Y-%m-%d}; copy it again")
+        renewed = "publish a release again" if role == ROLE else "run `lfr authority releases` again"
+        remedy = f"copy the repository again; if that is the newest, {renewed} at the hub"
+        raise RefusedByCondition(RULE, f"{version}.{role}.json {_expired(found, now)}; {remedy}")
     return found, version
+
+
+def _expired(found: Metadata[Any], now: WallTime) -> str:
+    return f"expired {found.signed.expires:%Y-%m-%d} (the clock here is at {now:%Y-%m-%d})"
 
 
 def _require_not_older(found: Mapping[str, int], seen: Mapping[str, int]) -> None:

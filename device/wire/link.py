@@ -34,7 +34,8 @@ HEADER = struct.Struct(">I")
 class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
     """The camera of one worker. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording.
 
-    size  width and height that its pictures had in an earlier run; None: those of the first picture are right
+    size  width and height that are configured, or that its pictures had in an earlier run; None: those of the first
+          picture are right
     """
 
     camera_id: str

@@ -16,6 +16,10 @@ WITHIN_S = 60.0
 BETWEEN = ("default execution context", "Inspected target navigated")
 """Answers while one document is replaced by the next."""
 
+HOLD = """var running = performance.now.bind(performance), held = running(), asked = [];
+performance.now = () => held;
+{ const fetching = window.fetch; window.fetch = (path, how) => { asked.push(path); return fetching(path, how); }; }"""
+
 
 class Chrome:
     """One page; a context manager."""
@@ -137,6 +141,22 @@ class Chrome:
         """A phone or tablet: fingers, no mouse."""
         self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
 
+    def hold_clock(self) -> None:
+        """Stop the page's clock, and note what it asks the hub to change: how busy this machine is has no effect."""
+        self.ask(HOLD)
+
+    def let_clock_run(self) -> None:
+        """From here on it runs again."""
+        self.ask("{ const ahead = held - running(); performance.now = () => running() + ahead; }")
+
+    def advance(self, seconds: float) -> None:
+        """Set a stopped clock ahead, and draw what is then to be seen."""
+        self.ask(f"held += {seconds * 1000}; draw(view)")
+
+    def asked(self) -> list[str]:
+        """Where the page sent requests to since its clock was stopped."""
+        return list(self.ask("asked"))
+
     def size(self, width: int, height: int) -> None:
         """Give the page another size."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
@@ -153,11 +173,6 @@ class Chrome:
         line, _, self._left = self._left.partition(b"\0")
         answer: dict[str, Any] = json.loads(line)
         return answer
-
-
-def pressing(key: str) -> str:
-    """A script that presses a key on the page; several in one script lie no time apart, however busy the machine is."""
-    return f"document.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true, cancelable: true}}))"
 
 
 def at(selector: str) -> str:

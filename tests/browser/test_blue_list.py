@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from device.domain.finding import Mode
 from device.domain.time import rfc3339, wall
+from device.enrolment.photo_reader import PhotoFace
 from device.hub_api import messages
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words, now, portrait
@@ -45,9 +47,10 @@ def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
     Records(folder).save(record)
     register, photo = VolunteerRegister(folder), folder / "photo.jpg"
     photo.write_bytes(portrait(150, 22))
+    face = PhotoFace(np.array([20, 20, 80, 80], np.float32), np.zeros((5, 2), np.float32), 0.9, 1.0, 0.0)
     for ref, until in record.volunteers.items():  # who is not in the register is taken off
         consent = Consent(ref=ref, given_on=now().date(), reference=f"form {ref}", until=until)
-        register.add(consent, [photo], now())
+        register.add(consent, [photo], now(), lambda _: [face])
     photo.unlink()
     running = Van(folder)
     yield running

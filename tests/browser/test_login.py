@@ -121,7 +121,7 @@ def logged_in(page: Chrome, ref: str) -> None:
     page.ask(f"document.querySelector('#ref').value = '{ref}'")
     page.ask(f"document.querySelector('#password').value = '{WORD}'")
     page.click("#login button")
-    page.until("document.querySelector('#current') !== null")
+    page.until("document.querySelector('#link')?.textContent")  # drawn by the script
 
 
 @pytest.fixture
@@ -166,9 +166,9 @@ def test_the_sound_is_muted_and_stays_so(page: Chrome) -> None:
     assert page.ask("document.querySelector('#sound').innerText") == "Sound on"
     page.key("m")
     assert page.ask("document.querySelector('#sound').innerText") == "Sound off"
-    page.ask("window.before = true")
+    page.ask("var before_the_reload = true")
     page.call("Page.reload")
-    page.until("window.before === undefined && document.querySelector('#sound')?.innerText === 'Sound off'")
+    page.until("window.before_the_reload === undefined && document.querySelector('#sound')?.innerText === 'Sound off'")
     page.click("#sound")
 
 

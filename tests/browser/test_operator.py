@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.browser.chrome import Chrome, pressing
+from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words
 from tools.hub.storage.folder import Entry
 
@@ -59,28 +59,6 @@ def rested(chrome: Chrome) -> None:
     chrome.until(f"{CARD} && {shown} && !{CARD}.classList.contains('resting')")
 
 
-def notes_what_is_sent(chrome: Chrome) -> None:
-    """From now on the paths of the page's requests are in `sent`."""
-    chrome.ask(
-        "window.sent = []; (real => {"
-        " window.fetch = (path, ...more) => { sent.push(path); return real(path, ...more); }; })(window.fetch); 0"
-    )
-
-
-def sent_about(chrome: Chrome, case: str) -> list[str]:
-    found = chrome.ask(f"sent.filter(path => path.includes('{case}/adjudication'))")
-    assert isinstance(found, list)
-    return found
-
-
-def once_on_the_page(chrome: Chrome, case: str, script: str) -> None:
-    """The page runs a script right after it has put this case on the card, before anything else happens."""
-    chrome.ask(
-        f"new MutationObserver((_, seen) => {{ if ({CARD}?.dataset.id === '{case}') {{ seen.disconnect(); {script};"
-        " window.ran = true; } }).observe(document.querySelector('#current'), {childList: true}); 0"
-    )
-
-
 def pictured(van: Van, speak: Words, alert: Any) -> None:
     speak.until(lambda: any(c["id"] == alert.alert_id and c["probe"] for c in van.snapshot()["cases"]), "its picture")
 
@@ -108,21 +86,24 @@ def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
     pictured(van, speak, second)
-    case_on_page(chrome)
+    assert case_on_page(chrome) == first.alert_id
     rested(chrome)
-    notes_what_is_sent(chrome)
-    f = pressing("f")
-    asked = chrome.ask(f"(() => {{ {f}; const asked = {CARD}.innerText; {f}; return asked; }})()")
-    assert "Press again to erase" in asked
-    assert sent_about(chrome, first.alert_id) == [], "two presses within .3 s are a slip"
-    once_on_the_page(chrome, second.alert_id, pressing("t"))
-    still_there = f"{CARD}?.dataset.id === '{first.alert_id}'"
-    chrome.ask(f"(function again() {{ if ({still_there}) {{ setTimeout(again, 350); {f}; }} }})(); 0")
-    chrome.until("window.ran")
-    speak.until(lambda: [c["id"] for c in van.snapshot()["cases"]] == [second.alert_id], "the first case's end")
-    rested(chrome)
-    assert sent_about(chrome, second.alert_id) == [], "the press was on its way to the first case"
+    chrome.hold_clock()
+    chrome.key("f")
+    assert "Press again to erase" in chrome.ask(f"{CARD}.innerText")
+    chrome.advance(0.29)
+    chrome.key("f")
+    assert chrome.asked() == [], "two presses within .3 s are a slip"
+    chrome.advance(0.02)
+    chrome.key("f")
+    assert chrome.asked() == [f"/cases/{first.alert_id}/adjudication"]
+    chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
+    chrome.advance(0.49)
     chrome.key("t")
+    assert len(chrome.asked()) == 1, "the press was on its way to the first case"
+    chrome.advance(0.02)
+    chrome.key("t")
+    assert chrome.asked()[1:] == [f"/cases/{second.alert_id}/adjudication"]
     speak.until(lambda: van.snapshot()["cases"][0]["outcome"] == "true_alert", "the judgement")
 
 
@@ -132,15 +113,17 @@ def test_a_click_right_after_the_case_under_it_was_replaced_judges_nothing(
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
     pictured(van, speak, second)
-    case_on_page(chrome)
+    assert case_on_page(chrome) == first.alert_id
     rested(chrome)
-    notes_what_is_sent(chrome)
-    once_on_the_page(chrome, second.alert_id, "document.querySelector('.judge .true').click()")
+    chrome.hold_clock()
     device.say(device.topics.erasure, speak.erasure(first.alert_id, "expiry"))
-    chrome.until("window.ran")
-    rested(chrome)
-    assert sent_about(chrome, second.alert_id) == []
+    chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
+    chrome.advance(0.49)
     chrome.click(".judge .true")
+    assert chrome.asked() == []
+    chrome.advance(0.02)
+    chrome.click(".judge .true")
+    assert chrome.asked() == [f"/cases/{second.alert_id}/adjudication"]
     speak.until(lambda: van.snapshot()["cases"][0]["outcome"] == "true_alert", "the judgement")
 
 
@@ -209,7 +192,9 @@ def test_every_text_has_enough_contrast_in_light_and_dark(
     case_on_page(chrome)
     rested(chrome)
     for scheme in ("light", "dark"):
-        chrome.scheme(scheme)
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        chrome.call("Emulation.setEmulatedMedia", features=media)
+        chrome.until(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
         assert chrome.ask(TOO_FAINT) == [], scheme
     chrome.ask("document.querySelector('.score').style.color = '#c9c9c9'")
     chrome.ask("document.querySelector('.case').style.background = '#fff'")

@@ -44,8 +44,8 @@ def workspace(tmp_path: Path, clip: Path) -> Workspace:
     build_list(plan, {made.entry_ref: [stranger]}, made.root / "list")
     register = VolunteerRegister(made.hub.root)
     consent = Consent(ref="V-1", given_on=now().date(), reference="form 1", until=now() + timedelta(hours=2))
-    register.add(consent, photos, now())
     room = ModelSessions(None, threads=1)
+    register.add(consent, photos, now(), EnginePhotoReader(room).read)
     made_with = Recogniser(room.recognisers.source_sha256, room.detector_card.source_sha256)
     listed, _ = read_built(made.root / "list")
     try:

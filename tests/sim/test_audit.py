@@ -105,6 +105,7 @@ def test_the_count_balances_every_minute_while_people_pass(rig: MakeRig) -> None
     assert verdict(r).ok
 
 
+@pytest.mark.slow
 def test_counts_that_change_are_noted_every_ten_seconds_and_others_every_minute(rig: MakeRig) -> None:
     """A kill loses what was counted since the last row."""
 

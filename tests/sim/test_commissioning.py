@@ -205,3 +205,39 @@ def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: Ma
     assert [row.reason for row in rows(r) if row.what == "refused" and row.rule == "zone"] == (
         ["kept zone"] if forged else []
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("put_back", [False, True])
+def test_an_older_zone_of_the_hub_that_is_put_back_is_refused(rig: MakeRig, put_back: bool) -> None:
+    """Its signature is good; the audit log shows that a later zone was set."""
+    other = [(0, 0), (1000, 0), (500, 800)]
+
+    async def setting(r: Rig) -> bytes:
+        await commissioned(r)
+        r.hub.send(zone(r, TRIANGLE))
+        file = r.folder / "state" / "zones" / "front.json"
+        await r.until(file.exists)
+        older = file.read_bytes()
+        await asyncio.sleep(60)
+        r.hub.send(zone(r, other))
+        await r.until(lambda: file.read_bytes() != older)
+        await r.until(lambda: [row.what for row in rows(r)].count("zone") == 2)
+        return older
+
+    first = unpublished(rig)
+    older = first.play(setting)
+    if put_back:
+        kept(first.folder, older)
+
+    async def searching(r: Rig) -> None:
+        await r.recognising()
+        assert r.worker.assignment is not None
+        own = ((0, 0), (1, 0), (1, 1))
+        expected = own if put_back else ((0.0, 0.0), (1.0, 0.0), (0.5, 0.8))
+        assert r.worker.assignment.camera.zone == expected
+
+    again = rig(again=first)
+    again.play(searching)
+    refused = [row.reason for row in rows(again) if row.what == "refused" and row.rule == "zone"]
+    assert refused == (["kept zone"] if put_back else [])

@@ -2,8 +2,9 @@
 
     make soak ARGS='--kills 200'       goes on where the book ends;  --hours 8;  --report: the sums so far
 
-Episodes of two kinds in turn. `van`: two whole devices (`van.py`), whose deployment then ends, with every log, report
-and disk checked. `hub`: the drill of `hub_kills.py`, quicker, without supervisors. The book: `soak_book.py`.
+Episodes of three kinds in turn. `van`: two whole devices (`van.py`), whose deployment then ends, with every log, report
+and disk checked. `hub`: the drill of `hub_kills.py`, quicker, without supervisors. `cut`: power cuts that lose
+unflushed writes, in updates and state folders (`soak_cuts.py`). The book: `soak_book.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
@@ -32,6 +34,7 @@ from device.errors import LfrError
 from tests.system import hub_kills
 from tests.system.left_behind import Wanted, picture, search, template, text
 from tests.system.soak_book import Episode, SoakBook
+from tests.system.soak_cuts import CutEpisode
 from tests.system.van import Van, drawn, listed_people, now
 from tests.system.van_running import ROOT, Running, child_of, rows_of, wait
 from tools.hub.report.audit_counts import count_chains
@@ -41,10 +44,22 @@ from tools.hub.report.tallies import read_book
 BOOK = ROOT / ".cache" / "soak" / "episodes.jsonl"
 DEVICES, DEPLOYMENT, NAMES = ("cam-1", "cam-2"), "soak", ("Ann Archer", "Siân Powell-Rees", "Dai Ellis")
 VICTIMS = ("hub", "broker", "supervisor", "worker", "hub and supervisor", "broker cut")
-VAN_KILLS, HUB_KILLS = 20, 40
+VAN_KILLS, HUB_KILLS, CUTS = 20, 40, 40
 PATIENCE_S = 300.0  # a loaded machine
 WORKER_KILLS_MOST, WORKER_KILLS_WITHIN_S = 4, 75.0  # the supervisor's own budget is 5 in 60 s
 Play = Callable[[Path, int, int], Episode]
+FINDINGS = (
+    AssertionError,
+    LfrError,
+    OSError,
+    HTTPException,
+    LookupError,
+    TypeError,
+    ValueError,
+    msgspec.MsgspecError,
+    subprocess.SubprocessError,
+)
+"""What an episode ends with when something is wrong: an answer that cannot be read, or a book that is gone, too."""
 
 
 @dataclass
@@ -113,7 +128,9 @@ class VanEpisode:
             return bool(found)
 
         wait(stored, f"an alert of {name} in its outbox", PATIENCE_S)
-        self.open |= found
+        first, *more = sorted(found)
+        self.open.add(first)
+        self.ghosts |= set(more)
 
     def _judge(self, alert: str) -> None:
         """Once its picture is on the page."""
@@ -198,6 +215,7 @@ class VanEpisode:
             self.unbalanced.append(str(fault))
             return
         checks = {
+            "alerts, listed people who appeared": (len(alerts), self._passage),
             "hub, alerts": (report.alerts_received, len(alerts)),
             "hub, outcomes": ({name: n for name, n in sorted(report.outcomes.items()) if n}, done),
             "hub, balanced": (report.balanced, True),
@@ -229,7 +247,7 @@ def play_van(folder: Path, seed: int, kills: int) -> Episode:
     problems = []
     try:
         episode.play(kills)
-    except (AssertionError, LfrError, OSError, subprocess.SubprocessError) as fault:
+    except FINDINGS as fault:
         problems.append(f"{type(fault).__name__}: {fault}")
     return _line(
         "van",
@@ -253,7 +271,7 @@ def play_hub(folder: Path, seed: int, kills: int) -> Episode:
     began, load = time.monotonic(), os.getloadavg()[0]
     try:
         counts, problems = hub_kills.drill(folder, kills=kills, seed=seed), []
-    except (AssertionError, LfrError, OSError) as fault:
+    except FINDINGS as fault:
         counts, problems = hub_kills.Counts(), [f"{type(fault).__name__}: {fault}"]
     return _line(
         "hub",
@@ -268,6 +286,21 @@ def play_hub(folder: Path, seed: int, kills: int) -> Episode:
     )
 
 
+def play_cuts(folder: Path, seed: int, kills: int) -> Episode:
+    """One `cut` episode."""
+    began, load = time.monotonic(), os.getloadavg()[0]
+    episode = CutEpisode(folder, seed)
+    try:
+        episode.play(kills)
+    except (AssertionError, LfrError, OSError, subprocess.SubprocessError) as fault:
+        episode.problems.append(f"{type(fault).__name__}: {fault}")
+    counts = {name: getattr(episode, name) for name in ("alerts", "lost", "ghosts", "undeleted", "unbalanced")}
+    found = [f"{name}: {n}" for name, n in counts.items() if n and name != "alerts"]
+    return _line(
+        "cut", seed, began, load, kills=dict(episode.kills), judged={}, **counts, problems=[*episode.problems, *found]
+    )
+
+
 def _line(kind: str, seed: int, began: float, load: float, **found: object) -> Episode:
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     seconds = round(time.monotonic() - began, 1)
@@ -275,7 +308,7 @@ def _line(kind: str, seed: int, began: float, load: float, **found: object) -> E
     return msgspec.convert({**line, "seconds": seconds, **found}, Episode)
 
 
-KINDS: tuple[tuple[Play, int], ...] = ((play_van, VAN_KILLS), (play_hub, HUB_KILLS))
+KINDS: tuple[tuple[Play, int], ...] = ((play_van, VAN_KILLS), (play_hub, HUB_KILLS), (play_cuts, CUTS))
 
 
 def soak(

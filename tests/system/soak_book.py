@@ -3,7 +3,8 @@
 1. An episode counts whole or not at all: one that was interrupted leaves no line, and a line that was torn by a power
    cut is not read. So an interruption counts nothing twice, and nothing that was not checked.
 2. An episode's id is of its own: the same line again changes no sum.
-3. An episode with a finding is a line as any other; findings are never left out.
+3. An episode with a finding is a line as any other; findings are never left out. A whole line that is no episode (of
+   another version), or another episode of the same id (of another machine), is an error and not passed over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import msgspec
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """One episode: what was done and found. kind: van (whole devices) or hub (the drill of hub_kills.py).
+    """One episode: what was done and found. kind: van (whole devices), hub (the drill of
+    hub_kills.py) or cut (soak_cuts.py).
 
     lost       alerts that were stored on a device, unjudged, and did not come (back) to the page
     ghosts     alerts that were judged false and came back, or that nobody raised
@@ -71,7 +73,7 @@ class SoakBook:
         self._file = file
 
     def episodes(self) -> list[Episode]:
-        """Every whole line, each id once (rules 1 and 2)."""
+        """Every whole line, each id once (rules 1 and 2). ValueError: rule 3."""
         try:
             content = self._file.read_bytes()
         except FileNotFoundError:
@@ -80,9 +82,12 @@ class SoakBook:
         for line in content.splitlines():
             try:
                 episode = msgspec.json.decode(line, type=Episode)
+            except msgspec.ValidationError as fault:
+                raise ValueError(f"{self._file}: a line is no episode ({fault}); begin another --book") from fault
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            found.setdefault(episode.id, episode)
+            if found.setdefault(episode.id, episode) != episode:
+                raise ValueError(f"{self._file}: two episodes are called {episode.id}")
         return list(found.values())
 
     def add(self, episode: Episode) -> None:

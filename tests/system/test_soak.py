@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import time
+from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.system import soak
+from tests.system import soak, soak_cuts
 from tests.system.soak_book import Episode, SoakBook
+from tests.system.soak_cuts import STATE, UPDATE
 
 
 def an_episode(number: int, kills: int = 7, **changes: object) -> Episode:
@@ -91,6 +94,45 @@ def test_the_same_episode_twice_counts_once(book: SoakBook) -> None:
     assert (book.sums().episodes, book.sums().alerts) == (1, 9)
 
 
+def test_another_episode_of_the_same_id_or_a_line_of_another_version_is_not_passed_over(book: SoakBook) -> None:
+    book.add(an_episode(1))
+    book.add(an_episode(1, lost=1, problems=["an alert is not on the page"]))
+    with pytest.raises(ValueError, match="two episodes are called van-1"):
+        book.sums()
+    book._file.write_text('{"id": "van-1", "problems": ["of another version"]}\n')
+    with pytest.raises(ValueError, match="no episode"):
+        book.sums()
+
+
+@pytest.mark.parametrize("fault", [KeyError("soak"), msgspec.DecodeError("an answer"), HTTPException("cut off")])
+def test_an_answer_that_cannot_be_read_or_a_deployment_that_is_gone_is_a_finding_in_the_book(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def play(self: object, kills: int) -> None:
+        raise fault
+
+    monkeypatch.setattr(soak.VanEpisode, "__post_init__", lambda _: None)
+    monkeypatch.setattr(soak.VanEpisode, "play", play)
+    assert soak.play_van(tmp_path, 1, 5).problems == [f"{type(fault).__name__}: {fault}"]
+
+
+def test_a_second_alert_of_one_person_is_a_ghost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak.VanEpisode, "__post_init__", lambda _: None)
+    episode = soak.VanEpisode(tmp_path, 1)
+    stored = iter([set(), {"a-1", "a-2"}])
+    vars(episode).update(_passage=0, _probes=[], _people=["p"], _random=random.Random(1), _running=Nobody())
+    vars(episode)["_stored"] = lambda _: next(stored)
+    episode._alert("cam-1")
+    assert (episode.open, episode.ghosts) == ({"a-1"}, {"a-2"})
+
+
+class Nobody:
+    """A device at which somebody appears without an effect of its own."""
+
+    def appear(self, *_: object) -> None:
+        pass
+
+
 def test_a_finding_stays_in_the_sums_and_its_files_are_kept(tmp_path: Path, book: SoakBook) -> None:
     def found(folder: Path, seed: int, kills: int) -> Episode:
         (folder).mkdir()
@@ -110,6 +152,24 @@ def test_a_second_soak_into_the_same_book_is_refused(tmp_path: Path) -> None:
         pass
     with soak.alone(file):
         pass
+
+
+@pytest.mark.long
+def test_power_cuts_in_updates_and_state_folders_are_counted_and_find_nothing(tmp_path: Path) -> None:
+    episode = soak.play_cuts(tmp_path / "episode", seed=3, kills=12)
+    assert episode.problems == []
+    assert episode.kills == {UPDATE: 6, STATE: 6}
+    assert episode.alerts > 0
+
+
+@pytest.mark.long
+def test_what_a_power_cut_takes_away_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outbox that forgets, and an updater that stops half-way."""
+    monkeypatch.setattr(soak_cuts.Outbox, "alerts_held", lambda self: [])
+    monkeypatch.setattr(soak_cuts, "attempt", lambda updater, inbox: "")
+    episode = soak.play_cuts(tmp_path / "episode", seed=3, kills=12)
+    assert episode.lost > 0
+    assert any("the next run ended with" in problem for problem in episode.problems)
 
 
 @pytest.mark.system

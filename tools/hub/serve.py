@@ -265,6 +265,8 @@ def _put_away(console: Console, store: SealedDesk) -> None:
     """What must be on the disk is, and nothing personal stays in memory."""
     console.erase_references()
     console.desk.commit()
+    with contextlib.suppress(LfrError, OSError):  # at the next start, from the counts that are saved
+        console.note_blue_list(at_once=True)
     store.close()
     console.desk.clear_memory()
     console.tallies.save()

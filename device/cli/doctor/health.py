@@ -63,8 +63,11 @@ def hardware_watchdog(root: Path = Path("/"), *, on_board: bool | None = None) -
 
 def of_engine(config: DeviceConfig) -> Iterator[Finding]:
     """p95 of each stage beside its value at the start, from the status of the running device; unknown without one."""
+    from device.edges.host.owner_rights import read_regular, rights_of
+
     try:
-        status = json.loads((config.run_dir / "status.json").read_text(encoding="utf-8"))
+        with rights_of(config.run_dir):
+            status = json.loads(read_regular(config.run_dir / "status.json"))
         stages: dict[str, dict[str, Any]] = status["stages"]
     except (OSError, ValueError, KeyError, TypeError):
         yield _line(Health.ENGINE_SLOWER, "ok", None, False)

@@ -84,13 +84,16 @@ def view_of(deployment: Deployment, device: str, now: WallTime, *, sealed: bool)
 
 
 def camera_assignment(camera: Camera, *, size: tuple[int, int] | None = None) -> CameraAssignment:
-    """The camera's part of a worker's first message. Raises ConfigError when its credential file cannot be read."""
+    """The camera's part of a worker's first message. Raises ConfigError when its credential file cannot be read.
+
+    size  of its pictures in an earlier run; a configured one goes first
+    """
     return CameraAssignment(
         camera_id=camera.id,
         source=_with_credential(camera),
         pace=camera.pace.value,
         zone=camera.zone.polygon,
-        size=size,
+        size=camera.size or size,
     )
 
 

@@ -156,8 +156,9 @@ def test_why_shows_every_row_and_marks_what_is_not_known_yet(
 
 
 def test_why_exits_77_while_a_condition_fails_or_is_not_known_and_0_when_all_hold(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("device.cli.status_command.STALE_S", 600.0)  # one file for six commands of a busy machine
     write(tmp_path, now(), os.getpid())
     file = tmp_path / "status.json"
     status = json.loads(file.read_text())

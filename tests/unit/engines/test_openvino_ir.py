@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from device.enrolment.model_sessions import ModelSessions
+from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
 from engines.cards.model_card import SCREEN_0095
+from engines.cli import commands
 from engines.errors import BadModel, BadOption, FetchFailed, PublishedMismatch, WeightsMissing
 from engines.graph import openvino_ir
 from engines.prepare import published
@@ -164,3 +169,44 @@ def test_a_publisher_is_asked_by_https_alone(cache: Path, tmp_path: Path) -> Non
 def test_a_packaged_model_has_no_publisher() -> None:
     with pytest.raises(BadOption, match="does not come as files of a publisher"):
         published.fetch(card("sface-2021dec"))
+
+
+def lfr(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+    args = parser.parse_args(["engines", *words])
+    return int(args.run(args))
+
+
+def test_the_command_fetches_by_name_from_a_folder_and_refuses_a_folder_for_anything_else(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    xml = written(tmp_path / "theirs")
+    one = card_of(xml)
+    monkeypatch.setattr(commands, "card", lambda name: one if name == one.name else card(name))
+    with pytest.raises(FetchFailed, match=r"holds no tiny\.xml, nor does a folder in it"):
+        lfr("fetch", one.name, "--from", str(tmp_path / "empty"))
+    assert lfr("fetch", one.name, "--from", str(tmp_path / "theirs"), "--json") == 0
+    fetched = Path(json.loads(capsys.readouterr().out)[one.name])
+    assert fetched.read_bytes() == xml.read_bytes()
+    for words in ([], ["sface-2021dec"], [one.name, "sface-2021dec"]):
+        with pytest.raises(BadOption, match="--from takes files of a publisher: name the model"):
+            lfr("fetch", *words, "--from", str(tmp_path / "theirs"))
+
+
+@pytest.mark.slow
+def test_a_published_model_that_is_not_here_is_named_with_the_command_that_fetches_it(
+    models_ready: Path, tmp_path: Path
+) -> None:
+    """As vision.screen, by a worker, a replay and `lfr doctor --self-test`, which open the same sessions."""
+    for name in ("sface-2021dec", "yunet-2023mar"):
+        (tmp_path / f"{name}.onnx").symlink_to(models_ready / f"{name}.onnx")
+    (tmp_path / "manifest.json").symlink_to(models_ready / "manifest.json")
+    sessions = ModelSessions("onnxruntime:fp32", threads=1, models=tmp_path, screen=SCREEN_0095)
+    remedy = rf"no such prepared model; run `lfr engines fetch {SCREEN_0095}`, then `lfr engines prepare`"
+    with pytest.raises(EngineUnavailable, match=remedy):
+        sessions.self_test()
+    sessions.close()
+    alone = ModelSessions("onnxruntime:fp32", threads=1, models=tmp_path)
+    assert alone.self_test() == "", "SFace alone runs without it"
+    alone.close()

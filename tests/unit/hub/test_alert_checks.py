@@ -12,10 +12,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from device.domain.finding import Mode
+from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
 from device.edges.broker.fake import FakeBroker, FakeExchange
-from device.hub_api import messages
+from device.hub_api import alert_builder, messages
 from device.hub_api.events import CONTENT_TYPE, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Alert
@@ -186,6 +186,23 @@ def test_a_device_without_messages_is_shown_as_unknown(
     silent = shown(desk, settings, wall(NOON + timedelta(seconds=UNKNOWN_AFTER_S + 1)))
     assert silent["unknown"] == "it has sent nothing for 16 s"
     assert (silent["status"], silent["state"], silent["lamps"], silent["conditions"]) == ("unknown", None, None, [])
+
+
+def test_no_rate_is_shown_of_a_device_that_is_unknown_and_a_clock_set_back_keeps_none_alive(
+    site: SimpleNamespace, desk: Desk, settings: ConsoleSettings
+) -> None:
+    site.start()
+    site.say(online(), TOPICS.status, retain=True)
+    site.say(recognising(), TOPICS.state, retain=True)
+    site.say(
+        alert_builder.stats_from(Counters(), mode=Mode.DEMO, boot_id="b", fps=25.0, at=NOON, deployment_id=None),
+        TOPICS.stats,
+    )
+    assert shown(desk, settings)["fps"] == 25.0
+    assert shown(desk, settings, wall(NOON + timedelta(seconds=UNKNOWN_AFTER_S + 1)))["fps"] is None
+    before = shown(desk, settings, wall(NOON - timedelta(hours=1)))
+    assert before["unknown"] == "this hub's clock was set back after its last message"
+    assert (before["state"], before["lamps"], before["fps"]) == (None, None, None)
 
 
 def test_over_a_dead_broker_every_device_is_unknown(

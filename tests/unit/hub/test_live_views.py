@@ -47,6 +47,13 @@ def test_the_last_picture_of_each_camera_is_kept_until_it_is_stale() -> None:
     assert views.picture("cam-1", "front") is None
 
 
+def test_a_clock_that_is_set_back_keeps_no_picture() -> None:
+    views = LiveViews()
+    views.take("cam-1", "front", sealed(views.begin("cam-1", NOON)), NOON)
+    assert views.tick(after(-60))
+    assert views.picture("cam-1", "front") is None
+
+
 def test_a_view_ends_at_its_time_and_each_has_a_key_of_its_own() -> None:
     views = LiveViews()
     first = views.begin("cam-1", NOON)

@@ -159,12 +159,13 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
     """Both samplings differ by roundings alone: each cell of the second look gives the same landmarks to .01 of the
     face's height (measured 2026-11-30, 438 faces of this clip: .0063 at most).
 
-    The refined landmarks are those of the best cell. Where two cells are tied to a part in a thousand a rounding decides
+    The refined landmarks are those of the best cell. Where two are tied to a part in a thousand a rounding decides
     which that is: there (109 of the 438) they are up to .042 apart, elsewhere up to .0039. The difference is between
     the detector's cells, not between the samplings.
     """
     host, sampled = sessions_of().front_end(MIN_FACE_PX), sessions_of().sampled_front_end(MIN_FACE_PX)
     assert isinstance(host, HostFrontEnd)
+    both: tuple[FaceFrontEnd, ...] = (host, sampled)
     cosines, shifts, of_cells, missed, seen = [], [], [], 0, 0
     templates = np.zeros((2, host.template_dim), np.float32)
     for frame in frames_of(clip, every=50):
@@ -172,7 +173,7 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
         for face in (one for one in host.look(frame) if one.score >= 0.7 and one.height_px >= MIN_FACE_PX):
             seen += 1
             near = [one for one in others if np.abs(one.box - face.box).max() < 0.15 * face.height_px]
-            refined = [front_end.refine(frame, face, looks=seen % 2) for front_end in (host, sampled)]
+            refined = [front_end.refine(frame, face, looks=seen % 2) for front_end in both]
             missed += not near or (refined[0] is None) != (refined[1] is None)
             apart, scores = second_looks(host, sampled, frame, face, seen % 2)
             of_cells.append(apart)
@@ -180,10 +181,7 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
                 continue
             if sum(abs(score - refined[0].score) < TIED for score in scores) < 2:
                 shifts.append(np.abs(refined[0].landmarks - refined[1].landmarks).max() / face.height_px)
-            lengths = [
-                front_end.embed(frame, refined[0], out)
-                for front_end, out in zip((host, sampled), templates, strict=True)
-            ]
+            lengths = [front_end.embed(frame, refined[0], out) for front_end, out in zip(both, templates, strict=True)]
             assert lengths[1] == pytest.approx(lengths[0], rel=0.05)
             cosines.append(float(templates[0] @ templates[1]))
     assert seen >= 20

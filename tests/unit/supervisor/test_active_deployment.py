@@ -30,11 +30,12 @@ def active(tmp_path: Path) -> ActiveDeployment:
     return ActiveDeployment(deployment, tmp_path / "list.payload", SECRET, erase=list)
 
 
-def config(tmp_path: Path, credential: Path | None) -> DeviceConfig:
+def config(tmp_path: Path, credential: Path | None, size: tuple[int, int] | None = None) -> DeviceConfig:
     camera = {
         "id": "front",
         "source": "rtsp://camera/stream",
         "credential": credential,
+        "size": size,
         "zone": {"name": "gate", "polygon": ((0, 0), (1, 0), (1, 1))},
     }
     return DeviceConfig.model_validate(
@@ -71,6 +72,22 @@ def test_a_cameras_password_comes_from_its_file_and_goes_only_to_the_worker(
     secret.unlink()
     with pytest.raises(ConfigError, match="credential of camera front"):
         active.assignment(settings.cameras[0], settings, tmp_path)
+
+
+def test_a_configured_size_is_the_workers_whatever_its_camera_showed_in_an_earlier_run(
+    active: ActiveDeployment, tmp_path: Path
+) -> None:
+    settings = config(tmp_path, None, size=(1920, 1080))
+    for earlier in (None, (640, 360)):
+        assert active.assignment(settings.cameras[0], settings, tmp_path, size=earlier).camera.size == (1920, 1080)
+    settings = config(tmp_path, None)
+    assert active.assignment(settings.cameras[0], settings, tmp_path, size=(640, 360)).camera.size == (640, 360)
+
+
+@pytest.mark.parametrize("size", [(1920,), (0, 1080), (1920, 1080.5), ("1920", "1080")])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"cameras\.0\.size"):
+        config(tmp_path, None, size=size)
 
 
 def test_only_one_supervisor_holds_a_run_folder(tmp_path: Path) -> None:

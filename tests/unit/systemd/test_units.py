@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from device import eraser
+from device.domain.finding import Mode
 from device.edges.broker import paho
 from device.supervisor import timing
 from device.worker import lease
@@ -19,8 +20,10 @@ from engines.places import cache_dir
 from tools.dev.gate.system_packages import SYSTEMD_ANALYZE, provide
 from tools.flash.kit import UNIT_FILES
 from tools.flash.plan import ENABLED, UNITS
+from tools.hub.broker import bridge
 from tools.hub.cli.commands import register
 from tools.hub.notify import ALIVE_S
+from tools.hub.storage.folder import ConsoleSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "systemd" / "lfr.service"
@@ -44,14 +47,18 @@ MOST_EXPOSED = {
     "lfr-failed.service": 18,
     "lfr-erase.service": 10,
     "lfr-hub.service": 30,
+    "lfr-bridge.service": 11,
 }
 """Tenths of what `systemd-analyze security` calculates (systemd 252)."""
+OF_THE_HUB = ("lfr-hub.service", "lfr-bridge.service")
 
 
 @pytest.mark.parametrize("name", MOST_EXPOSED)
 def test_exposure_stays_at_its_figure(tmp_path: Path, name: str) -> None:
     copy = tmp_path / name
-    copy.write_text(re.sub("/opt/lfr/[a-z.]+/bin/[a-z]+", "/bin/true", (UNIT.parent / name).read_text()))
+    copy.write_text(
+        re.sub("/opt/lfr/[a-z.]+/bin/[a-z]+|/usr/sbin/mosquitto", "/bin/true", (UNIT.parent / name).read_text())
+    )
     program = provide(SYSTEMD_ANALYZE, cache_dir())
     most = f"--threshold={MOST_EXPOSED[name]}"
     command = [str(program), "security", "--offline=true", most, "--json=short", str(copy)]
@@ -76,7 +83,7 @@ def test_what_installs_by_hand_and_what_flashes_enable_the_same() -> None:
     by_hand = {
         (file.name, wanted)
         for file in UNIT.parent.glob("lfr*.*")
-        if file.suffix in (".service", ".target", ".timer") and file.name != "lfr-hub.service"
+        if file.suffix in (".service", ".target", ".timer") and file.name not in OF_THE_HUB
         for line in file.read_text().splitlines()
         if line.startswith("WantedBy=")
         for wanted in line.partition("=")[2].split()
@@ -192,6 +199,21 @@ def test_the_hubs_unit_starts_it_as_the_command_line_knows_it_and_feeds_its_watc
     assert float(keys["WatchdogSec"]) >= 5 * ALIVE_S
     assert {"64", "65", "77", "78"} == set(keys["RestartPreventExitStatus"].split())
     assert "69" not in keys["RestartPreventExitStatus"], "a port in use and a broker that died are tried again"
+
+
+def test_the_bridge_sees_what_its_configuration_names_and_nothing_else_of_the_hub() -> None:
+    keys = dict(line.split("=", 1) for line in section("lfr-bridge.service"))
+    hub, mine = Path("/var/lib/lfr-hub"), Path("/var/lib/lfr-hub/bridge")
+    assert keys["ExecStart"] == f"/usr/sbin/mosquitto -c {mine / bridge.FILE}"
+    assert keys["TemporaryFileSystem"] == f"{hub}:ro", "an empty folder stands in front of the hub's"
+    shown = {Path(each) for each in keys["BindReadOnlyPaths"].split()}
+    assert shown == {hub / name for name in ("ca.pem", "bridge.pem", "bridge.key")}
+    assert keys["BindPaths"] == str(mine)
+    cluster = bridge.Cluster(host="c", port=8883, ca=mine / "region.pem", cert=mine / "v.pem", key=mine / "v.key")
+    settings = ConsoleSettings("north", Mode.TEST, (), {}, {}, "0.0.0.0", 8883, 8443)
+    named = set(re.findall(r"/var/lib/\S+", bridge.configuration(hub, settings, cluster, "127.0.0.1")))
+    assert len(named) == 7
+    assert {file for file in map(Path, named) if mine not in file.parents} == shown
 
 
 def test_no_account_has_a_colon_in_its_name_for_people_which_sysusers_refuses() -> None:

@@ -102,13 +102,15 @@ class Repository:
         }
     )
     version: int = 0
+    root_ends: tuple[datetime, ...] = (NOW + timedelta(days=365),)
+    """When each version of the root expires; the first one is the device's own."""
     kept_root: bytes | None = None
     """The root of trust of another process's repository, in its place."""
 
-    def root(self) -> bytes:
+    def root(self, version: int = 1) -> bytes:
         if self.kept_root is not None:
             return self.kept_root
-        root = Root(version=1, expires=NOW + timedelta(days=365), consistent_snapshot=True)
+        root = Root(version=version, expires=self.root_ends[version - 1], consistent_snapshot=True)
         for role, key in (("root", "root"), ("targets", "targets"), ("snapshot", "hub"), ("timestamp", "hub")):
             root.add_key(self.keys[key].public_key, role)
         return self._signed(root, "root")
@@ -140,7 +142,8 @@ class Repository:
             place.write_bytes(content)
         metadata = self.folder / "metadata"
         metadata.mkdir(exist_ok=True)
-        (metadata / "1.root.json").write_bytes(self.root())
+        for number in range(1, len(self.root_ends) + 1):
+            (metadata / f"{number}.root.json").write_bytes(self.root(number))
         (metadata / "1.targets.json").write_bytes(self._signed(top, "targets"))
         (metadata / f"{self.version}.releases.json").write_bytes(self._signed(signed, signer))
         return self.folder

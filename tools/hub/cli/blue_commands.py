@@ -38,7 +38,9 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", required=True, metavar="TEXT", help="of the consent form")
     parser.add_argument("--until", required=True, metavar="TIME", help="its end, ISO 8601 with its time zone")
     parser.add_argument("--group", metavar="TEXT", help="for rates by group; nothing infers one")
-    parser.set_defaults(run=_run_add)
+    parser.add_argument("--detector", metavar="NAME", help="finds the face, which alone is kept (the default one)")
+    parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
+    parser.set_defaults(run=_run_add, recogniser=None, screen=None)
 
 
 def _build(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +66,7 @@ def _pass(parser: argparse.ArgumentParser) -> None:
 
 def _run_add(args: argparse.Namespace) -> int:
     from device.errors import UsageError
+    from tools.hub.cli.enrolling import models, readers_for
     from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
 
     publisher = publisher_of(args)
@@ -73,7 +76,13 @@ def _run_add(args: argparse.Namespace) -> int:
         raise UsageError(f"--consent YYYY-MM-DD: {fault}") from fault
     until = moment_of(args.until, "--until")
     consent = Consent(ref=args.ref, given_on=given, reference=args.reference, until=until, group=args.group)
-    VolunteerRegister(publisher.places.hub).add(consent, args.photo, now())
+    detector, recogniser = models(args)
+    rooms, readers = readers_for(args.backend, len(args.photo), detector.name, recogniser)
+    try:
+        VolunteerRegister(publisher.places.hub).add(consent, args.photo, now(), readers[0].read)
+    finally:
+        for room in rooms:
+            room.close()
     print(f"{args.ref}: {len(args.photo)} photo(s), consent until {until.isoformat()}")
     return 0
 

@@ -155,6 +155,9 @@ def _described(change: Change) -> list[str]:
     if deployment is not None:
         lines += document_lines(deployment)
         lines.append(f"list {deployment.watchlist.id}, sha256 {deployment.watchlist.sha256}")
+        rehearsal = deployment.watchlist.rehearsal
+        if rehearsal is not None:
+            lines.append(f"a copy of rehearsal list {rehearsal.name}, which ends at {rehearsal.until.isoformat()}")
         if deployment.blue_list is not None:
             lines.append(f"blue list {deployment.blue_list.id}: {len(deployment.blue_list.volunteers)} volunteers")
     return lines

@@ -71,6 +71,7 @@ def with_passphrase(parser: argparse.ArgumentParser) -> None:
 def publisher_of(args: argparse.Namespace) -> Publisher:
     """The publisher of --hub; expired pending changes are discarded first. Unavailable when that is no hub's folder."""
     from device.errors import Unavailable
+    from tools.hub.publishing.operations import finish_erasures
     from tools.hub.publishing.pending_changes import sweep
     from tools.hub.publishing.publisher import Publisher
     from tools.hub.publishing.rehearsals import end_rehearsals
@@ -79,7 +80,7 @@ def publisher_of(args: argparse.Namespace) -> Publisher:
         raise Unavailable(f"{args.hub} is no hub folder; make one with `lfr hub init {args.hub}`")
     publisher = Publisher(args.hub, now)
     if not getattr(args, "dry_run", False):
-        for line in (*end_rehearsals(publisher), *sweep(publisher)):
+        for line in (*finish_erasures(publisher), *end_rehearsals(publisher), *sweep(publisher)):
             print(f"expired, deleted: {line}", file=sys.stderr)
     return publisher
 

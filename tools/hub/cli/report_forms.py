@@ -17,13 +17,16 @@ from tools.hub.publishing.deployment_records import Records
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.report import home_office, public_report
 from tools.hub.report.audit_counts import count_chains, first_moment
+from tools.hub.report.blue_log import signed_totals
 from tools.hub.report.deployment_report import Report, as_builtins, as_text, report_of
 from tools.hub.report.evidence_band import evidence_band
 from tools.hub.report.home_office import COLUMNS, Details, Row
 from tools.hub.report.signed_report import ReportSigner
 from tools.hub.report.tallies import read_book
+from tools.hub.report.true_recognition import figures
 from tools.hub.report.years import Year, year_of
 from tools.hub.storage.folder import HubFolder
+from tools.hub.storage.hub_log import OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ def make(hub: HubFolder, args: argparse.Namespace, logs: Mapping[str, Path]) -> 
     if args.foi:
         counted = {name: chain for name, chain in counted.items() if int(chain.first_at[:4]) in args.foi}
     known, book = Deployments(hub.root), read_book(hub.report_file).deployments
+    signed, own_head = signed_totals(hub.root)
     rows = []
     for name, chain in counted.items():
         details = known.details(name)
@@ -124,14 +128,19 @@ def make(hub: HubFolder, args: argparse.Namespace, logs: Mapping[str, Path]) -> 
         missing = [device for device in devices if device not in logs]
         if missing:
             raise BadData(f"{name}: give the audit log of {', '.join(missing)}, too (--audit DEVICE=LOG)")
-        blue = report_of(book[name], known.band(name)).blue_list if name in book else None
-        rows.append(home_office.chain_row(name, replace(details, blue_list=blue), chain))
+        if name in signed:
+            blue = figures(signed[name], known.band(name))
+            details = replace(details, blue_list=blue, blue_list_source=home_office.HUB_CHAIN)
+        elif name in book:
+            details = replace(details, blue_list=report_of(book[name], known.band(name)).blue_list)
+        rows.append(home_office.chain_row(name, details, chain))
     if args.public:
         public_report.require_final(counted, now())
+    heads = {device: head for chain in counted.values() for device, head in chain.heads.items()}
     return Made(
         rows=rows,
         years=[year_of(year, rows, begins) for year in args.foi],
-        heads={device: head for chain in counted.values() for device, head in chain.heads.items()},
+        heads={**heads, **({} if own_head is None or not signed.keys() & counted.keys() else {OWN: own_head})},
         public=args.public,
         draft=draft_mark(hub.root),
     )

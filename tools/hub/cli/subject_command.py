@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, s
 if TYPE_CHECKING:
     from device.hub_api.messages import Alert
     from tools.hub.publishing.publisher import Publisher
-    from tools.hub.report.subject_request import KnownDeployment
+    from tools.hub.report.subject_request import KnownDeployment, RehearsalAnswer
 
 
 def register(subparsers: Subparsers) -> None:
@@ -69,7 +70,13 @@ def _run(args: argparse.Namespace) -> int:
         if args.key or args.state_ground:
             raise UsageError("--key and --state-ground go with --withhold")
         entries = hub.settings().entries
-        refs = frozenset({args.entry}) if args.entry else requests.refs_of(_label(), entries)
+        asked = "" if args.entry else _label()
+
+        def mine(labels: Mapping[str, str]) -> frozenset[str]:
+            return frozenset({args.entry}) & labels.keys() if args.entry else requests.refs_of(asked, labels)
+
+        labels = {ref: entry.label for ref, entry in entries.items()}
+        refs = frozenset({args.entry}) if args.entry else mine(labels)
         known, held = _deployments(publisher, args.deployment), _held(args)
         answer = requests.answer_to(
             args.case,
@@ -79,6 +86,7 @@ def _run(args: argparse.Namespace) -> int:
             entries=entries,
             cases=read_cases(hub.desk_file),
             held=held,
+            rehearsals=[] if args.deployment else _rehearsals(args.hub, mine),
         )
         unnamed = () if args.entry else tuple(a.alert_id for a in held if a.candidate.entry_ref not in entries)
         log.note("request", at, receipt=args.case, event=answer.answer, officer=args.by)
@@ -116,6 +124,16 @@ def _authorised(args: argparse.Namespace, publisher: Publisher) -> str:
         if signer.public_key.keyid in officers:
             return officers[signer.public_key.keyid]
     raise RefusedByCondition("officer authorised", "the key is of no authorising officer of this hub")
+
+
+def _rehearsals(hub: Path, mine: Callable[[Mapping[str, str]], frozenset[str]]) -> list[RehearsalAnswer]:
+    from device.domain.time import rfc3339, wall
+    from tools.hub.report.subject_request import RehearsalAnswer
+    from tools.hub.watchlist.rehearsal import RehearsalLists
+
+    lists = RehearsalLists(hub)
+    wanted = [lists.get(name) for name in lists.names() if mine(lists.labels(name))]
+    return [RehearsalAnswer(name=each.name, until=rfc3339(wall(each.until))) for each in wanted]
 
 
 def _held(args: argparse.Namespace) -> list[Alert]:

@@ -80,6 +80,8 @@ class DeviceView:
         silent_s = (now - self.heard_at).total_seconds()
         if self.status.status == "online" and silent_s > UNKNOWN_AFTER_S:
             return f"it has sent nothing for {silent_s:.0f} s"
+        if self.status.status == "online" and silent_s < -UNKNOWN_AFTER_S:
+            return "this hub's clock was set back after its last message"
         return ""
 
     def holds_a_list(self, now: WallTime) -> bool:

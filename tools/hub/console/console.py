@@ -27,6 +27,7 @@ from tools.hub.console.holding import Holding
 from tools.hub.console.login import JUDGES, NOBODY, Event, Session, Sessions, acting
 from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
+from tools.hub.report.blue_log import BlueLog
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings, HubFolder
 from tools.hub.storage.holds import Holds
@@ -62,6 +63,7 @@ class Console:
         self.holds = Holds(self.hub.root)
         self.holding = Holding(self.holds, self.desk, self.session, self.tallies, wall_now)
         self.log = HubLog(self.hub.root, wall_now())
+        self._blue_log = BlueLog(self.log)
         operational = self.settings.mode is Mode.OPERATIONAL
         self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session, operational=operational)
         self.session_id = uuid7(wall_now())
@@ -138,6 +140,7 @@ class Console:
             ("the desk on the disk", self.desk.commit),
             ("blue list", self._count_passes),
             ("saved counts", self.tallies.save),
+            ("blue list in the signed log", self.note_blue_list),
         )
 
     async def _try(self, name: str, step: Callable[[], None]) -> None:
@@ -182,6 +185,10 @@ class Console:
     def _count_passes(self) -> None:
         if self.blue is not None and self.blue.tick(wall_now()):
             self.changed()
+
+    def note_blue_list(self, *, at_once: bool = False) -> None:
+        """Totals of the blue list that have changed, into the hub's signed log."""
+        self._blue_log.note(self.tallies.book.deployments, wall_now(), at_once=at_once)
 
     def log_pass(self, ref: str | None) -> None:
         """A volunteer of the blue list passes now. RefusedByCondition: none runs, or nobody of that reference."""

@@ -2,7 +2,8 @@
 
 1. Each view has an age key of its own, made here and named in its signed command. It is never written; with it, or with
    this program, every picture of the view becomes unreadable.
-2. The last picture of a camera replaces the one before, and is dropped KEPT_S after it came, or with its view.
+2. The last picture of a camera replaces the one before, and is dropped KEPT_S after it came (when this hub's clock is
+   set back, too), or with its view.
 3. A picture that is finer than a view's cells, or not as large as it says, is refused: no device shows a face here.
 """
 
@@ -79,7 +80,7 @@ class LiveViews:
             self.end(device)
         stale = False
         for view in self._views.values():
-            for camera in [c for c, (_, _, at) in view.pictures.items() if (now - at).total_seconds() > KEPT_S]:
+            for camera in [c for c, (_, _, at) in view.pictures.items() if abs((now - at).total_seconds()) > KEPT_S]:
                 del view.pictures[camera]
                 stale = True
         return bool(over) or stale

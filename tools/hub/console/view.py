@@ -84,7 +84,7 @@ def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
         },
         "watchlist": _watchlist(view),
         "stats": msgspec.to_builtins(stats) if stats else None,
-        "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
+        "fps": None if unknown else health.fps if health and health.fps is not None else stats.fps if stats else None,
         "outbox_waiting": health.outbox_waiting if health else None,
     }
 

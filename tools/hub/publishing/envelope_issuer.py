@@ -9,7 +9,8 @@
    so are rehearsal lists (rehearsals.py), and what was never published (tools/hub/publishing/pending_changes.py).
 5. A device that was revoked while the hub runs loses its connections: the broker is restarted with the new list.
    A device that was added is let in at once.
-6. Volunteers of the blue list whose consent has ended are deleted here and taken off within CONSENTS_EVERY_S.
+6. Volunteers of the blue list whose consent has ended are deleted here and taken off within CONSENTS_EVERY_S. Photos
+   that an interrupted withdrawal or end has left here are erased then, too.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class Issuer:
         if self._consents_at is None or now_s - self._consents_at >= CONSENTS_EVERY_S:
             self._consents_at = now_s
             await self._on_thread("consents", self._end_consents)
+            await self._on_thread("erasures", self._finish_erasures)
         if not self._publisher.store.exists:
             return
         if due:
@@ -124,6 +126,13 @@ class Issuer:
         if gone:
             event(_log, "hub.consents_ended", volunteers=len(gone))
         return bool(gone)
+
+    def _finish_erasures(self) -> bool:
+        """Erase what an interrupted withdrawal or end has left (rule 6), on the thread."""
+        done = operations.finish_erasures(self._publisher)
+        for line in done:
+            event(_log, "hub.erasure_finished", what=line)
+        return bool(done)
 
     def _sweep(self) -> bool:
         """Discard what was not published (rule 4), on the thread."""

@@ -1,7 +1,8 @@
 """The operations behind the commands, also for programs: propose, publish, withdraw, end, copy.
 
 1. Photos and labels reach the hub's page with the publication and are erased with the end or the withdrawal, at once.
-   A withdrawal that leaves no entry on the list ends the deployment.
+   A withdrawal that leaves no entry on the list ends the deployment. Where a kill came between the publication and the
+   erasure, `finish_erasures` completes it: each command does it first, and the hub every few seconds while it runs.
 2. Every refusal comes before any change; each function makes its changes in an order that is safe when interrupted.
 """
 
@@ -15,7 +16,7 @@ import yaml
 
 from device.config.deployment import Deployment, DeploymentPlan, parse_signed, plan_problems
 from device.config.document import load
-from device.config.publication import Withdrawn, parse_withdrawn, stem, withdrawn_text
+from device.config.publication import Withdrawn, stem, withdrawn_text
 from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable, UsageError
 from tools.hub.publishing.admission import require_possible
@@ -107,16 +108,37 @@ def publish(publisher: Publisher, change: Change) -> Record | None:
     described = change.description()
     if described.kind == "deployment":
         return _publish_deployment(publisher, change)
-    path = f"deployments/{described.stem}.withdrawn.json"
-    withdrawn = parse_withdrawn(change.files()[path]).refs if described.kind == "withdrawal" else ()
     record = publisher.publish(change)
-    if withdrawn and record is not None:
-        HubFolder(publisher.places.hub).erase_refs(withdrawn)
-        record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in withdrawn))
-        publisher.records.save(record)
-        if not record.refs and record.running:
-            record = end(publisher, record.id)
-    return record
+    return record if record is None else _erase_withdrawn(publisher, record)
+
+
+def _erase_withdrawn(publisher: Publisher, record: Record) -> Record:
+    """Erase photos and labels of who is withdrawn from a running deployment; it ends with nobody left on its list."""
+    if not record.running or not record.refs:
+        return record
+    withdrawn = publisher.withdrawn(record).refs
+    gone = tuple(ref for ref in record.refs if ref in withdrawn)
+    if not gone:
+        return record
+    HubFolder(publisher.places.hub).erase_refs(gone)
+    record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in gone))
+    publisher.records.save(record)
+    return record if record.refs else end(publisher, record.id)
+
+
+def finish_erasures(publisher: Publisher) -> list[str]:
+    """Erase at the hub what a withdrawal or an end has left there (rule 1); what was erased, as text."""
+    records = publisher.records.all()
+    needed = {ref for record in records if record.running for ref in record.refs}
+    done = []
+    for record in records:
+        if record.running and _erase_withdrawn(publisher, record) != record:
+            done.append(f"photos of entries that were withdrawn from {record.id}")
+        elif not record.running and record.refs:
+            HubFolder(publisher.places.hub).erase_refs([ref for ref in record.refs if ref not in needed])
+            publisher.records.save(msgspec.structs.replace(record, refs=()))
+            done.append(f"photos of {record.id}, which has ended")
+    return done
 
 
 def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:

@@ -70,11 +70,11 @@ class PublicNotice:
     def _document(self, style: str, *, leaflet: bool) -> bytes:
         parts = [_HEAD.format(title=html.escape(TITLE), style=style)]
         parts += [self._half(language, leaflet=leaflet) for language in LANGUAGES]
-        return "\n".join([*parts, "</body></html>\n"]).encode()
+        return "\n".join([*parts, "</main></body></html>\n"]).encode()
 
     def _half(self, language: str, *, leaflet: bool) -> str:
         words = Words(language)
-        lines = [f'<main lang="{language}"><h1>{_text(words(TITLE))}</h1>']
+        lines = [f'<article lang="{language}"><h1>{_text(words(TITLE))}</h1>']
         if language == "cy" and self.draft:
             lines.append(f'<p class="draft">{_text(self.draft)}</p>')
         rows = list(zip(LABELS, self._values(words), strict=True))
@@ -85,7 +85,7 @@ class PublicNotice:
         lines += [f"<p>{_text(words(line))}</p>" for line in RIGHTS]
         if self.url is not None and leaflet:
             lines.append(f'<p class="qr">{_text(words(SCAN))} {_text(self.url)}<br>{qr_svg(self.url)}</p>')
-        return "\n".join([*lines, "</main>"])
+        return "\n".join([*lines, "</article>"])
 
     def _values(self, words: Words) -> tuple[str, ...]:
         plan, language = self.plan, words.language
@@ -119,9 +119,10 @@ h1 {{ background: #ffcf40; color: #1a1500; padding: .6em; line-height: 1.2; }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .3em 1em; }} dt {{ font-weight: 700; }}
 dd {{ margin: 0; overflow-wrap: anywhere; }}
 .draft {{ border: 2px solid #8a5a00; color: #6b4600; padding: .4em .7em; font-weight: 700; }}
-{style}</style></head><body>"""
-_PAGE = "body { max-width: 44rem; padding: 0 1rem 2rem; } main + main { margin-top: 3rem; }"
+{style}</style></head><body><main>"""
+_PAGE = "body { max-width: 44rem; padding: 0 1rem 2rem; } article + article { margin-top: 3rem; }"
 _LEAFLET = (
-    "@page { size: A5; margin: 12mm; } body { max-width: 124mm; font-size: 10pt; } main + main { break-before: page; }"
+    "@page { size: A5; margin: 12mm; } body { max-width: 124mm; font-size: 10pt; }"
+    " article + article { break-before: page; }"
     " .qr svg { width: 32mm; height: 32mm; }"
 )

@@ -22,7 +22,7 @@ from tools.hub.report.shares import Rate, rate
 from tools.hub.report.true_recognition import BlueFigures
 
 Cell: TypeAlias = str | int | float | None
-CHAIN, HUB, PLAN = "audit chain", "hub", "signed deployment"
+CHAIN, HUB, PLAN, HUB_CHAIN = "audit chain", "hub", "signed deployment", "hub's audit chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Details:
     regulator_reference: str | None = None
     alternative_route: str | None = None
     blue_list: BlueFigures | None = None
+    blue_list_source: str = HUB
     devices: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -172,7 +173,7 @@ def _hub_row(report: Report, details: Details) -> Row:
 
 def _row(values: Mapping[str, Cell], details: Details, source: str) -> Row:
     plan = {name: Value(getattr(details, name), PLAN) for name in PLANNED}
-    blue = {name: Value(value, HUB) for name, value in _blue(details.blue_list).items()}
+    blue = {name: Value(value, details.blue_list_source) for name, value in _blue(details.blue_list).items()}
     row = {**{name: Value(value, source) for name, value in values.items()}, **plan, **blue}
     return {name: row[name] for name in COLUMNS}
 
@@ -246,7 +247,7 @@ def as_html(rows: Sequence[Row], remarks: Mapping[str, Sequence[str]]) -> str:
         parts.append("</tbody></table>")
         parts += [f"<p>{html.escape(remark)}</p>" for remark in remarks.get(name, ())]
         parts.append("</section>")
-    parts.append("</body></html>")
+    parts.append("</main></body></html>")
     return "\n".join(parts)
 
 
@@ -260,12 +261,12 @@ def _cell(value: Cell, *, quoted: bool = True) -> str:
 
 
 _HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Deployment report</title>
-<style>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Deployment report</title><style>
 body { font: 11pt/1.4 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ccc; font-weight: 400; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td, h2 { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 td:last-child { color: #555; font-size: 9pt; }
 section { break-after: page; }
-</style></head><body><h1>Live facial recognition: deployment report</h1>"""
+</style></head><body><main><h1>Live facial recognition: deployment report</h1>"""

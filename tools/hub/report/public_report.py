@@ -25,7 +25,7 @@ from tools.hub.report import home_office
 from tools.hub.report.audit_counts import ChainCounts
 from tools.hub.report.home_office import Cell, Row
 from tools.hub.report.shares import rate
-from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_parts
+from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_parts, within
 from tools.hub.report.years import Year
 
 FINAL_DAYS = CEILING_DAYS
@@ -75,7 +75,14 @@ TOTALS: Mapping[str, str] = {
         "sign_dark_s",
     ),
 }
-_ALONE = ("interventions_positive", "interventions_incorrect", "arrests", "arrests_unrelated", "other_disposals")
+_WITHIN = {
+    "interventions_positive": "alerts_positive",
+    "interventions_incorrect": "alerts_incorrect",
+    "arrests": "alerts_positive",
+    "arrests_unrelated": "alerts_incorrect",
+    "other_disposals": "alerts_positive",
+}
+"""What came of alerts, to the alerts that it came of."""
 WITHHELD = "withheld: fewer than {minimum}, or it would show such a number"
 UNKNOWN = "not known"
 NOTES = (
@@ -162,8 +169,9 @@ def public_totals(year: Year, minimum: int = MINIMUM) -> Public:
         "alerts_positive": positive,
         "alerts_incorrect": incorrect,
     }
-    shown |= total_and_parts(parts, minimum, total_known=shown["alerts"] is not None)
-    shown |= {name: cell(whole[name], minimum) for name in _ALONE}
+    found_parts = total_and_parts(parts, minimum, total_known=shown["alerts"] is not None)
+    shown |= found_parts
+    shown |= {name: within(whole[name], found_parts[alerts], minimum) for name, alerts in _WITHIN.items()}
     known = shown["faces_seen"] is not None and shown["alerts_incorrect"] is not None
     found = rate(incorrect, whole["faces_seen"]) if known else None
     shown |= {
@@ -181,7 +189,7 @@ def as_html(rows: Sequence[Public], years: Mapping[int, Public], draft: str, min
     parts = [_HEAD.format(title=TITLE)]
     for language in LANGUAGES:
         words = Words(language)
-        parts.append(f'<main lang="{language}"><h1>{_escaped(words(TITLE))}</h1>')
+        parts.append(f'<article lang="{language}"><h1>{_escaped(words(TITLE))}</h1>')
         if language == "cy" and draft:
             parts.append(f'<p class="draft">{_escaped(draft)}</p>')
         for year, totals in years.items():
@@ -191,8 +199,8 @@ def as_html(rows: Sequence[Public], years: Mapping[int, Public], draft: str, min
                 f"{row['date']}, {row['place'] or words('place not recorded')}", row, COLUMNS, words, minimum
             )
         parts += [f"<p>{_escaped(words(note).format(minimum=minimum))}</p>" for note in NOTES]
-        parts.append("</main>")
-    parts.append("</body></html>\n")
+        parts.append("</article>")
+    parts.append("</main></body></html>\n")
     return "\n".join(parts)
 
 
@@ -235,12 +243,12 @@ def _escaped(text: str) -> str:
 
 
 _HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
 body {{ font: 11pt/1.4 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ccc; font-weight: 400; }}
 td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
-main + main {{ break-before: page; margin-top: 3rem; }}
+article + article {{ break-before: page; margin-top: 3rem; }}
 .draft {{ border: 2px solid #8a5a00; color: #6b4600; padding: .5rem .8rem; font-weight: 700; }}
-</style></head><body>"""
+</style></head><body><main>"""

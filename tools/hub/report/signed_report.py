@@ -26,7 +26,9 @@ from device.domain.time import WallTime, rfc3339
 from device.errors import BadData, Unavailable
 from tools.hub.report.audit_heads import FOLDER
 from tools.hub.report.audit_heads import SUFFIX as HEADS
+from tools.hub.report.blue_log import require_own_log
 from tools.hub.storage.files import PUBLIC, Batch
+from tools.hub.storage.hub_log import OWN
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -130,7 +132,7 @@ def verify_report(
         if not genuine(head, head.key):
             raise BadData(f"the audit head of {device}, row {head.seq}, is not signed by its key")
         if hub is not None:
-            _require_kept(hub, device, head)
+            require_own_log(hub, head) if device == OWN else _require_kept(hub, device, head)
         if device in (logs or {}):
             verdict = verify((logs or {})[device], head.key, [head])
             if verdict.broken is not None:

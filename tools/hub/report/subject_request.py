@@ -1,9 +1,9 @@
 """A person's request: "was I on this list, was I alerted", answered from what still lawfully exists.
 
-1. Looked up are the lists that run now, by entry reference or by the label that only the hub has, and the alerts of
-   that entry that are still on the desk or under a hold. A label is erased with its deployment: what is held of it
-   after that is found by the entry reference alone. Whether the person asking is the person of the entry is for an
-   officer to establish.
+1. Looked up are the lists that run now and the rehearsal lists that are kept, by entry reference or by the label that
+   only the hub has, and the alerts of that entry that are still on the desk or under a hold. A label is erased with its
+   deployment: what is held of it after that is found by the entry reference alone. Whether the person asking is the
+   person of the entry is for an officer to establish.
 2. What has ended was erased: about it nothing is known any more, and the answer says so, for everybody alike.
 3. The answer has no picture, no score, no threshold, and nothing of anybody else.
 4. An authorised officer may withhold it on a ground of the Data Protection Act 2018, section 45(4). A withheld answer
@@ -59,6 +59,13 @@ class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
     held: bool = False
 
 
+class RehearsalAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A rehearsal list that the person is on."""
+
+    name: str
+    until: str
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one request. answer: `kept` when something exists, `nothing`, or `withheld`."""
 
@@ -67,6 +74,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     answer: Literal["kept", "nothing", "withheld"]
     lists: tuple[ListAnswer, ...] = ()
     alerts: tuple[AlertAnswer, ...] = ()
+    rehearsals: tuple[RehearsalAnswer, ...] = ()
 
 
 class KnownDeployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +86,10 @@ class KnownDeployment(msgspec.Struct, frozen=True, kw_only=True):
     refs: frozenset[str] = frozenset()
 
 
-def refs_of(label: str, entries: Mapping[str, Entry]) -> frozenset[str]:
-    """Entries with this label, whatever its case and spaces."""
+def refs_of(label: str, labels: Mapping[str, str]) -> frozenset[str]:
+    """Entries with this label, whatever its case and spaces. labels: by reference."""
     wanted = " ".join(label.casefold().split())
-    return frozenset(ref for ref, entry in entries.items() if " ".join(entry.label.casefold().split()) == wanted)
+    return frozenset(ref for ref, known in labels.items() if " ".join(known.casefold().split()) == wanted)
 
 
 def answer_to(
@@ -93,21 +101,10 @@ def answer_to(
     entries: Mapping[str, Entry],
     cases: Sequence[StoredCase],
     held: Sequence[Alert] = (),
+    rehearsals: Sequence[RehearsalAnswer] = (),
 ) -> Answer:
     """Rules 1 to 3. refs: the entries that are this person's; cases: everything on the desk; held: under a hold."""
-    lists = []
-    for known in deployments:
-        mine = sorted(refs & known.refs)
-        entry = entries.get(mine[0]) if mine else None
-        lists.append(
-            ListAnswer(
-                deployment=known.id,
-                place=known.place,
-                ended_at=known.ended_at,
-                on_list=None if known.ended_at is not None else bool(mine),
-                category=entry.category if entry is not None else None,
-            )
-        )
+    lists = tuple(_list_answer(known, refs, entries) for known in deployments)
     wanted = {known.id for known in deployments}
     outcomes = {kept.alert.alert_id: kept.outcome for kept in cases}
     under_hold = [
@@ -135,8 +132,27 @@ def answer_to(
         and kept.alert.alert_id not in shown
     ]
     alerts = (*on_desk, *under_hold)
-    found = bool(alerts) or any(each.on_list for each in lists)
-    return Answer(case=case, at=at, answer="kept" if found else "nothing", lists=tuple(lists), alerts=alerts)
+    found = bool(alerts) or bool(rehearsals) or any(each.on_list for each in lists)
+    return Answer(
+        case=case,
+        at=at,
+        answer="kept" if found else "nothing",
+        lists=lists,
+        alerts=alerts,
+        rehearsals=tuple(rehearsals),
+    )
+
+
+def _list_answer(known: KnownDeployment, refs: frozenset[str], entries: Mapping[str, Entry]) -> ListAnswer:
+    mine = sorted(refs & known.refs)
+    entry = entries.get(mine[0]) if mine else None
+    return ListAnswer(
+        deployment=known.id,
+        place=known.place,
+        ended_at=known.ended_at,
+        on_list=None if known.ended_at is not None else bool(mine),
+        category=entry.category if entry is not None else None,
+    )
 
 
 def withheld(case: str, at: str) -> Answer:
@@ -157,6 +173,7 @@ def as_text(answer: Answer, ground: str | None = None, *, complete: bool = True)
         return "\n".join(lines)
     lines.append("Were you on a list?")
     lines += [f"- {_of_list(each)}" for each in answer.lists] or ["- This hub has had no list."]
+    lines += [f"- rehearsal list {each.name}: yes, until {each.until}." for each in answer.rehearsals]
     lines += ["", "Were you alerted?"]
     none = "- No alert about you exists. If there was one it is erased, and nothing shows whether there was."
     if not complete:

@@ -1,4 +1,4 @@
-"""The hub's own audit log: requests of people, sessions at the page. Chained and signed like a device's.
+"""The hub's own audit log: requests of people, sessions, totals of the blue list. Chained and signed like a device's.
 
 1. It lies in `audit/hub/audit`, with a key of its own in `audit/hub`; `lfr audit verify DIR/audit/hub/audit` checks it.
 2. Each row is followed by a signed head, so that nothing in it is unsigned. Rows are rare.
@@ -21,6 +21,15 @@ from device.errors import Unavailable
 from device.hub_api.identifiers import uuid7
 
 PLACE = Path("audit") / "hub"
+
+
+OWN = PLACE.name
+"""How a report names this log among those of devices; the name is reserved (device/hub_api/topics.py)."""
+
+
+def folder_of(hub: Path) -> Path:
+    """Where the rows of that hub's log are."""
+    return hub / PLACE / FOLDER
 
 
 class HubLog:

@@ -61,6 +61,12 @@ def build_blue_list(
     """The files of a blue list. BadData with every problem (rule 2)."""
     if listed.content_recipient is None:
         raise BadData(f"watchlist {listed.watchlist.id} was built by an older version; build it again")
+    theirs = listed.watchlist.recognisers
+    if theirs and made_with.sha256 not in theirs:
+        raise BadData(
+            f"watchlist {listed.watchlist.id} was built with recogniser {theirs[0][:12]}…, this blue list with "
+            f"{made_with.sha256[:12]}…: build it with the watchlist's --recogniser and --screen"
+        )
     consents = [consent for consent in register.all().values() if wall(consent.until) > now]
     if not consents:
         raise BadData("no volunteer with a valid consent is registered; `lfr bluelist add`")

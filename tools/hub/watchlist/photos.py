@@ -52,15 +52,29 @@ def reference_photo(encoded: bytes, find: Callable[[U8], PhotoFace | None] = lam
     find  the person's face in the upright RGB photo: it is cut out as a probe is, so that both show the face at one
           scale, and level by its eyes; without one the whole photo is shown
     """
-    import cv2
-
     rgb = decode_upright(encoded)
     if rgb is None:
         return None
     face = find(rgb)
-    picture = _whole(rgb) if face is None else _face_of(rgb, face)
-    done, made = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return made.tobytes() if done else None
+    return _jpeg(_whole(rgb) if face is None else _face_of(rgb, face))
+
+
+def lone_face(encoded: bytes, read: Callable[[U8], Sequence[PhotoFace]]) -> bytes | None:
+    """A photo cut to the face of the one person in it, in its own pixels; None when it does not decode.
+
+    read  the faces in an upright RGB photo. BadData when there is not exactly one
+    """
+    rgb = decode_upright(encoded)
+    if rgb is None:
+        return None
+    faces = read(rgb)
+    if len(faces) != 1:
+        raise BadData(f"it shows {len(faces)} faces; give one of the person alone")
+    (face,) = faces
+    centre, half = (face.box[:2] + face.box[2:]) / 2, CONTEXT * max(face.height_px, 1.0) / 2
+    left, top = np.maximum(np.floor(centre - half), 0).astype(int)
+    right, bottom = np.ceil(centre + half).astype(int)
+    return _jpeg(_whole(rgb[top:bottom, left:right]))
 
 
 def chosen_face(faces: Sequence[PhotoFace], size: tuple[int, int], at: tuple[float, float] | None) -> PhotoFace | None:
@@ -71,6 +85,13 @@ def chosen_face(faces: Sequence[PhotoFace], size: tuple[int, int], at: tuple[flo
         return float(np.hypot(*((face.box[:2] + face.box[2:]) / 2 - wanted)))
 
     return min(faces, key=distance, default=None)
+
+
+def _jpeg(rgb: U8) -> bytes | None:
+    import cv2
+
+    done, made = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return made.tobytes() if done else None
 
 
 def _whole(rgb: U8) -> U8:

@@ -114,10 +114,18 @@ class RehearsalLists:
         if deployment_id not in rehearsal.copied_for:
             rehearsal = msgspec.structs.replace(rehearsal, copied_for=(*rehearsal.copied_for, deployment_id))
             write_file(self._folder / name / DESCRIPTION, msgspec.json.encode(rehearsal))
-        sealed = (self._folder / name / MEMBERS).read_bytes()
-        plain = open_at_hub(sealed, secret, f"rehearsal list {name}")
+        return rehearsal, self._members(name, secret)
+
+    def labels(self, name: str) -> dict[str, str]:
+        """Label of everybody on a list by reference, for a person's request; nobody once its key is gone."""
+        secret = self.keys.secret(name)
+        members = () if secret is None else self._members(name, secret)
+        return {member.sealed.ref: member.on_page.label or member.sealed.ref for member in members}
+
+    def _members(self, name: str, secret: str) -> tuple[Member, ...]:
+        plain = open_at_hub((self._folder / name / MEMBERS).read_bytes(), secret, f"rehearsal list {name}")
         try:
-            return rehearsal, msgspec.msgpack.decode(plain, type=tuple[Member, ...])
+            return msgspec.msgpack.decode(plain, type=tuple[Member, ...])
         except msgspec.DecodeError as fault:
             raise BadData(f"rehearsal list {name} is of another version ({fault}); make it anew") from fault
 

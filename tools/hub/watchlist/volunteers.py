@@ -1,27 +1,31 @@
 """The register of the blue list's volunteers: who consented, until when, and their photos. In the hub's folder, 0600.
 
     volunteers/<ref>/consent.json   the consent; no name
-    volunteers/<ref>/photo-<n>.jpg  re-made without metadata
+    volunteers/<ref>/photo-<n>.jpg  the face alone, re-made without metadata
 
 1. A reference is opaque and holds a digit. Who it is stands on the consent form that `reference` names, not here.
 2. A volunteer whose consent has ended or was withdrawn is deleted here, photos first.
-3. A group is what the operator wrote; nothing infers one.
+3. Of a photo the face is kept, and nothing else of the picture: other people may be in it. A photo with two faces is
+   refused.
+4. A group is what the operator wrote; nothing infers one.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 import msgspec
 
+from device.domain.sight import U8
 from device.domain.time import WallTime, wall
+from device.enrolment.photo_reader import PhotoFace
 from device.errors import BadData, Unavailable, UsageError
 from tools.hub.storage.files import write_file
-from tools.hub.watchlist.photos import reference_photo
+from tools.hub.watchlist.photos import lone_face
 
 FOLDER, CONSENT = "volunteers", "consent.json"
 GROUP_MOST = 40
@@ -29,7 +33,7 @@ REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,15}")
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
-    """One volunteer. reference: of the consent form;  until: its end;  group: optional (rule 3)."""
+    """One volunteer. reference: of the consent form;  until: its end;  group: optional (rule 4)."""
 
     ref: str
     given_on: date
@@ -38,14 +42,20 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
 
 
+ReadFaces = Callable[[U8], Sequence[PhotoFace]]
+
+
 class VolunteerRegister:
     """The folder of one hub."""
 
     def __init__(self, hub: Path) -> None:
         self._folder = hub / FOLDER
 
-    def add(self, consent: Consent, photos: Sequence[Path], now: WallTime) -> None:
-        """Register a volunteer, or replace one. UsageError for a reference or photo that cannot be used."""
+    def add(self, consent: Consent, photos: Sequence[Path], now: WallTime, read: ReadFaces) -> None:
+        """Register a volunteer, or replace one. UsageError for a reference or photo that cannot be used.
+
+        read  the faces in an upright RGB photo
+        """
         if not REF.fullmatch(consent.ref) or not any(letter.isdigit() for letter in consent.ref):
             raise UsageError(f"volunteer {consent.ref!r}: 1 to 16 letters, digits or hyphens, with a digit; no name")
         if wall(consent.until) <= now or consent.given_on > now.date():
@@ -53,15 +63,14 @@ class VolunteerRegister:
         if not consent.reference.strip() or (consent.group is not None and not 0 < len(consent.group) <= GROUP_MOST):
             text = f"give the consent's reference; a group has 1 to {GROUP_MOST} letters"
             raise UsageError(f"volunteer {consent.ref}: {text}")
-        pictures = [(photo, reference_photo(photo.read_bytes()) if photo.is_file() else None) for photo in photos]
-        unusable = [str(photo) for photo, picture in pictures if picture is None]
-        if unusable or not pictures:
-            raise UsageError(f"volunteer {consent.ref}: no photo can be read from {', '.join(unusable) or 'nothing'}")
+        pictures = [_face_in(photo, consent.ref, read) for photo in photos]
+        if not pictures:
+            raise UsageError(f"volunteer {consent.ref}: give a photo")
         self.remove(consent.ref)
         for folder in (self._folder, self._folder / consent.ref):
             folder.mkdir(mode=0o700, exist_ok=True)
-        for number, (_, picture) in enumerate(pictures, 1):
-            write_file(self._folder / consent.ref / f"photo-{number}.jpg", picture or b"")
+        for number, picture in enumerate(pictures, 1):
+            write_file(self._folder / consent.ref / f"photo-{number}.jpg", picture)
         write_file(self._folder / consent.ref / CONSENT, msgspec.json.encode(consent))
 
     def all(self) -> dict[str, Consent]:
@@ -114,3 +123,14 @@ class VolunteerRegister:
             return msgspec.json.decode(file.read_bytes(), type=Consent)
         except (OSError, msgspec.DecodeError) as fault:
             raise BadData(f"{file} is damaged ({fault}); remove the volunteer and add it anew") from fault
+
+
+def _face_in(photo: Path, ref: str, read: ReadFaces) -> bytes:
+    """The face of a photo, as it is kept (rule 3). UsageError when there is not exactly one."""
+    try:
+        found = lone_face(photo.read_bytes(), read) if photo.is_file() else None
+    except BadData as fault:
+        raise UsageError(f"volunteer {ref}: {photo}: {fault}") from fault
+    if found is None:
+        raise UsageError(f"volunteer {ref}: no photo can be read from {photo}")
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pyrage
@@ -9,6 +10,11 @@ import pytest
 import yaml
 
 from tests.unit.hub.publishing.conftest import Desk
+from tools.hub.cli.options import now
+from tools.hub.publishing import operations
+from tools.hub.publishing.envelope_issuer import Issuer
+from tools.hub.publishing.publisher import Publisher
+from tools.hub.publishing.signing_keys import open_key
 
 
 def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: Desk) -> None:
@@ -68,6 +74,37 @@ def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Des
     assert desk.lfr("watchlist", "withdraw", "e-1", "--hub", desk.hub, *keys, "--json")["total"] == 1
     assert not (desk.hub / "references" / "e-1.jpg").exists()
     assert "e-1" not in (desk.hub / "entries.json").read_text()
+
+
+@pytest.mark.parametrize("interrupted", ["a withdrawal", "an end"])
+@pytest.mark.parametrize("by", ["the next command", "the running hub"])
+def test_an_erasure_at_the_hub_that_a_kill_prevented_is_finished(desk: Desk, interrupted: str, by: str) -> None:
+    plan = desk.plan()
+    keys = ["--key", desk.key("AO-1"), "--key", desk.key("AO-2")]
+    desk.lfr("deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, *keys)
+    name = yaml.safe_load(plan.read_text())["id"]
+    desk.lfr("deployment", "publish", name, "--hub", desk.hub)
+    publisher = Publisher(desk.hub, now)
+    if interrupted == "an end":
+        publisher.end(name)
+    else:
+        change = operations.propose_withdrawal(publisher, name, ["e-1"], now())
+        change.sign(open_key(desk.key(officer)) for officer in ("AO-1", "AO-2"))
+        publisher.publish(change)
+    assert (desk.hub / "references" / "e-1.jpg").exists(), "the program was killed here"
+    if by == "the next command":
+        desk.lfr("deployment", "list", "--hub", desk.hub)
+    else:
+        asyncio.run(Issuer(publisher, lambda: frozenset(), Silent()).look(0.0))
+    assert not (desk.hub / "references" / "e-1.jpg").exists()
+    assert "e-1" not in (desk.hub / "entries.json").read_text()
+    assert publisher.records.running() == (), "nobody is left on its list"
+    assert operations.finish_erasures(publisher) == []
+
+
+class Silent:
+    def command(self, device: str, name: str) -> None:
+        """No device is there."""
 
 
 def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Desk) -> None:

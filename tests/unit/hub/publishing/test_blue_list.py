@@ -18,11 +18,13 @@ from device.config.publication import index_target, parse_index
 from device.domain.recognisers import Recognisers
 from device.domain.time import wall
 from device.errors import BadData, RefusedByCondition, Unavailable, UsageError
+from device.vision.probe import CONTEXT
 from device.watchlist.sealed import unseal
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT, ModelCard
 from tests.unit.hub.publishing.conftest import Desk
-from tests.unit.hub.publishing.test_list_building import SquareReader
+from tests.unit.hub.publishing.test_list_building import SquareReader, paint
+from tools.hub.cli import enrolling
 from tools.hub.cli.options import now
 from tools.hub.publishing import operations
 from tools.hub.publishing.published_deployments import PublishedDeployments
@@ -32,6 +34,7 @@ from tools.hub.watchlist.build import read_built, write
 from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
 
 MADE_WITH = Recogniser("b" * 64, "")
+READ = SquareReader().read
 
 
 def photo(path: Path, person: int) -> Path:
@@ -51,8 +54,8 @@ def consent(ref: str, hours: float = 24, **changes: Any) -> Consent:
 @pytest.fixture
 def register(desk: Desk) -> VolunteerRegister:
     made = VolunteerRegister(desk.hub)
-    made.add(consent("V-1", group="glasses"), [photo(desk.root / "1.png", 3)], now())
-    made.add(consent("V-2"), [photo(desk.root / "2.png", 5)], now())
+    made.add(consent("V-1", group="glasses"), [photo(desk.root / "1.png", 3)], now(), READ)
+    made.add(consent("V-2"), [photo(desk.root / "2.png", 5)], now(), READ)
     return made
 
 
@@ -216,7 +219,7 @@ def test_an_end_deletes_the_volunteers_sealed_files(desk: Desk, signed: Publishe
 def test_a_volunteer_without_a_valid_consent_is_refused(desk: Desk, changes: dict[str, Any], words: str) -> None:
     register = VolunteerRegister(desk.hub)
     with pytest.raises(UsageError, match=words):
-        register.add(consent(**{"ref": "V-9", **changes}), [photo(desk.root / "9.png", 3)], now())
+        register.add(consent(**{"ref": "V-9", **changes}), [photo(desk.root / "9.png", 3)], now(), READ)
     assert register.all() == {}
 
 
@@ -233,7 +236,32 @@ def test_a_blue_list_of_another_list_or_that_was_changed_is_refused(desk: Desk, 
         read_blue_list(desk.root / "blue", plan, listed.watchlist.id)
 
 
-def test_the_command_registers_lists_and_needs_a_hub(desk: Desk) -> None:
+def test_only_the_face_of_a_photo_is_kept(desk: Desk) -> None:
+    """The photo shows a wall of one shade around the face: nothing of it but the face's own surroundings is left."""
+    paint(desk.root / "street.png", (3, 100), shade=60)
+    register = VolunteerRegister(desk.hub)
+    register.add(consent("V-1"), [desk.root / "street.png"], now(), READ)
+    (kept,) = register.photos("V-1")
+    picture = cv2.imread(str(kept))
+    side = round(60 * CONTEXT)
+    assert picture is not None
+    assert picture.shape[:2] == (side, side), "of 200 x 400"
+    assert len(READ(np.asarray(picture[:, :, ::-1], np.uint8))) == 1
+
+
+@pytest.mark.parametrize("people", [(), ((3, 100), (4, 250))], ids=["nobody", "two people"])
+def test_a_photo_that_does_not_show_one_person_is_refused_and_nothing_is_kept(
+    desk: Desk, people: tuple[tuple[int, int], ...]
+) -> None:
+    paint(desk.root / "street.png", *people)
+    register = VolunteerRegister(desk.hub)
+    with pytest.raises(UsageError, match=f"it shows {len(people)} faces"):
+        register.add(consent("V-1"), [photo(desk.root / "1.png", 3), desk.root / "street.png"], now(), READ)
+    assert not list((desk.hub / "volunteers").rglob("*"))
+
+
+def test_the_command_registers_lists_and_needs_a_hub(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolling, "readers_for", lambda *_: ([], [SquareReader()]))
     face = photo(desk.root / "1.png", 3)
     until = (now() + timedelta(hours=5)).isoformat()
     common = ["--hub", desk.hub, "--photo", face, "--consent", "2026-01-02", "--reference", "form 7", "--until", until]
@@ -252,8 +280,13 @@ def test_a_blue_list_for_devices_with_a_pair_holds_the_pair_s_templates(
     consented = ["--consent", f"{now():%Y-%m-%d}", "--reference", "form 1", "--until", until]
     face = next(path for path in samples("public") if path.name == "obama.jpg")
     desk.lfr("bluelist", "add", "V-1", "--hub", desk.hub, "--photo", face, *consented)
-    out = desk.root / "blue"
-    asked = ["--deployment", plan, "--watchlist", desk.built(plan), "--out", out, "--backend", "onnxruntime"]
-    desk.lfr("bluelist", "build", "--hub", desk.hub, *asked, "--screen", own_recogniser.name)
-    built = yaml.safe_load((out / REFERENCE).read_text())["blue_list"]
-    assert built["recogniser"] == Recognisers(card(RECOGNISER_DEFAULT), own_recogniser).source_sha256
+    listed = desk.built(plan)
+    asked = ["bluelist", "build", "--hub", desk.hub, "--deployment", plan, "--watchlist", listed]
+    asked += ["--backend", "onnxruntime", "--screen", own_recogniser.name, "--out"]
+    desk.lfr(*asked, desk.root / "none", expect=65)
+    assert "was built with recogniser bbbbbbbbbbbb…, this blue list with" in desk.said
+    pair = Recognisers(card(RECOGNISER_DEFAULT), own_recogniser).source_sha256
+    built = listed / "watchlist.yaml"
+    built.write_text(built.read_text().replace("b" * 64, pair))
+    desk.lfr(*asked, desk.root / "blue")
+    assert yaml.safe_load((desk.root / "blue" / REFERENCE).read_text())["blue_list"]["recogniser"] == pair

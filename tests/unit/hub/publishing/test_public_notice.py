@@ -29,7 +29,7 @@ def written(desk: Desk, *more: object) -> tuple[str, str]:
 
 def test_the_page_says_what_people_need_and_nothing_else(desk: Desk) -> None:
     page, _ = written(desk, "--alternative-route-cy", "Defnyddiwch y fynedfa ogleddol")
-    english, other = page.split('<main lang="cy">')
+    english, other = page.split('<article lang="cy">')
     for text in ("Station &lt;Square&gt;", "24 December 2026", "09:00 – 17:30", "p", "l", "C", ROUTE):
         assert text in english
     for text in ("24 Rhagfyr 2026", "Defnyddiwch y fynedfa ogleddol", "DRAFFT"):
@@ -44,7 +44,7 @@ def test_what_the_plan_says_of_its_authorisation_and_its_own_route_are_on_the_pa
     plan = desk.plan("plan.yaml", *options, "--regulator-reference", "REG-26/7", *routes)
     out = desk.root / "public"
     desk.lfr("deployment", "notice", plan, "--hub", desk.hub, "--out", out)
-    english, other = (out / "notice.html").read_text().split('<main lang="cy">')
+    english, other = (out / "notice.html").read_text().split('<article lang="cy">')
     for text in ("three years or more", "Superintendent", "REG-26/7", "The bridge"):
         assert text in english
     for text in ("Difrifoldeb", "Rheng y swyddog awdurdodi", "Y bont"):

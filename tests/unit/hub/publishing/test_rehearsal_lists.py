@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -30,6 +31,7 @@ from tools.hub.watchlist.build import CONTENT, read_built
 from tools.hub.watchlist.photos import open_at_hub
 from tools.hub.watchlist.rehearsal import DAYS_MOST, RehearsalLists
 
+pytestmark = pytest.mark.slow
 TWO = "entry_ref,photo,category,image_source,label\ns-1,a.png,missing,staff,Desk one\ns-2,b.png,missing,staff,\n"
 
 
@@ -88,7 +90,6 @@ def opened(desk: Desk, listed: Path) -> Any:
     return unseal(payload, open_at_hub((listed / CONTENT).read_bytes(), secret, "key").decode())
 
 
-@pytest.mark.slow
 def test_one_list_serves_several_deployments_each_with_a_sealed_copy_of_its_own(desk: Desk) -> None:
     keep(desk)
     first, second = desk.plan("one.yaml"), desk.plan("two.yaml")
@@ -103,11 +104,11 @@ def test_one_list_serves_several_deployments_each_with_a_sealed_copy_of_its_own(
     assert HubFolder(desk.hub).settings().entries["s-1"].label == "Desk one"
     desk.lfr("deployment", "end", name, "--hub", desk.hub)
     published(desk, second, two)
+    assert "a copy of rehearsal list staff, which ends at" in desk.said
     (kept,) = desk.lfr("watchlist", "kept", "--hub", desk.hub, "--json")["rehearsal_lists"]
     assert kept["copied_for"] == [name, id_of(second)]
 
 
-@pytest.mark.slow
 def test_nothing_of_a_person_lies_in_the_hub_s_folder_in_the_clear(desk: Desk) -> None:
     keep(desk)
     lists = RehearsalLists(desk.hub)
@@ -119,7 +120,6 @@ def test_nothing_of_a_person_lies_in_the_hub_s_folder_in_the_clear(desk: Desk) -
     assert all(file.stat().st_mode & 0o077 == 0 for file in files if "rehearsal" in str(file))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ended_by", ["its time", "a kill"])
 def test_its_end_ends_every_deployment_with_a_copy_and_leaves_no_key(desk: Desk, ended_by: str) -> None:
     keep(desk)
@@ -150,7 +150,6 @@ def test_its_end_ends_every_deployment_with_a_copy_and_leaves_no_key(desk: Desk,
     assert rehearsals.end_rehearsals(publisher, later) == []
 
 
-@pytest.mark.slow
 def test_an_end_that_a_disk_interrupts_goes_on_at_the_next_command(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(desk)
     plan = desk.plan()
@@ -170,7 +169,6 @@ def test_an_end_that_a_disk_interrupts_goes_on_at_the_next_command(desk: Desk, m
     assert publisher.records.running() == ()
 
 
-@pytest.mark.slow
 def test_a_copy_cannot_be_signed_or_published_once_its_list_is_gone(desk: Desk) -> None:
     keep(desk)
     plan = desk.plan()
@@ -243,7 +241,6 @@ def test_an_operational_hub_keeps_none_and_an_operational_plan_gets_no_copy(desk
     assert "operational hub" in desk.said
 
 
-@pytest.mark.slow
 def test_device_and_worker_refuse_a_copy_in_operation(desk: Desk, tmp_path: Path) -> None:
     reference = RehearsalReference(name="staff", until=now() + timedelta(days=1)).model_dump(mode="json")
     document = Site(tmp_path / "other").document()
@@ -281,3 +278,15 @@ def test_a_damaged_list_is_deleted_with_the_deployments_that_say_they_have_it(de
     desk.lfr("watchlist", "kept", "--hub", desk.hub)
     assert RehearsalLists(desk.hub).names() == ()
     assert not (Publisher(desk.hub, now).places.pending / name).exists()
+
+
+@pytest.mark.parametrize(("asked", "answer"), [("desk ONE", "kept"), ("Desk two", "nothing")])
+def test_a_persons_request_finds_a_rehearsal_list_that_is_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, asked: str, answer: str
+) -> None:
+    keep(desk)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{asked}\n"))
+    words = ["--case", "C-1", "--by", "DPO-1", "--label", "--json"]
+    found = desk.lfr("subject-request", desk.hub, *words)
+    assert found["answer"] == answer
+    assert [each["name"] for each in found["rehearsals"]] == (["staff"] if answer == "kept" else [])

@@ -51,8 +51,19 @@ def test_small_counts_are_withheld_and_cannot_be_calculated_from_the_year(
     assert totals["alerts"] is None, "22 less 12 and 8 would be the 2 of March"
     assert totals["alerts_incorrect"] is None
     assert totals["incorrect_alert_rate"] is None, "a rate of known faces shows its numerator"
-    assert totals["alerts_positive"] == 20
+    assert totals["alerts_positive"] is None, "20 of an unknown total, with what is below 5, would bound it"
     assert "alerts_incorrect" not in shown["deployments"][0]
+
+
+def test_positive_alerts_do_not_show_the_small_deployment_that_the_total_withholds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, command = a_year(tmp_path, (2, [TRUE] * 12, 9_000), (3, [TRUE] * 4, 7_000), (4, [TRUE] * 8, 6_000))
+    shown = json.loads(printed(capsys, command, "--foi", "2025", "--json"))
+    assert [row["alerts"] for row in shown["deployments"]] == [12, None, 8]
+    totals = shown["years"]["2025"]
+    assert totals["alerts"] is None
+    assert totals["alerts_positive"] is None, "24 positive alerts less 12 and 8 would be the 4 of March"
 
 
 def test_a_year_with_enough_of_each_is_shown_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +79,7 @@ def test_the_page_is_english_and_welsh_and_names_no_device_camera_hash_or_receip
 ) -> None:
     hub, command = a_year(tmp_path, (2, [TRUE] * 9, 9_000))
     page = printed(capsys, command, "--html")
-    english, welsh_half = page.split('<main lang="cy">')
+    english, welsh_half = page.split('<article lang="cy">')
     assert "Faces seen" in english
     assert "Wynebau a welwyd" in welsh_half
     assert "DRAFFT" in welsh_half

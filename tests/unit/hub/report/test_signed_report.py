@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from device.domain.finding import Mode
 from device.domain.time import wall
 from tests.unit.hub.report.chains import Device
 from tools.hub.report.audit_heads import FOLDER, Heads, kept_heads
-from tools.hub.report.home_office import COLUMNS
+from tools.hub.report.blue_log import EVERY_S, BlueLog, signed_totals
+from tools.hub.report.blue_tally import BlueTally
+from tools.hub.report.home_office import COLUMNS, HUB_CHAIN
+from tools.hub.report.tallies import Deployment
 from tools.hub.site import init_hub
+from tools.hub.storage.hub_log import HubLog, folder_of
 
 START = wall(datetime(2026, 5, 21, 10, 0, tzinfo=timezone.utc))
 TRUTH = {
@@ -128,6 +132,64 @@ def test_every_form_verifies_with_the_site_s_authority_the_hub_and_the_logs(
         assert printed.err == ""
     lfr("report", "verify", out / "report.csv")
     assert "compare the authority's SHA-256" in capsys.readouterr().err
+
+
+def blue_day(root: Path, *, passes: int = 20) -> tuple[Path, Device, Device]:
+    """The same day with a blue list, as the hub counts it and notes it in its own log."""
+    hub, one, two = a_day(root)
+    book = {"d-1": Deployment(deployment_id="d-1", blue_list=BlueTally(passes=12, recognised=11))}
+    log = BlueLog(HubLog(hub, START))
+    log.note(book, START)
+    book["d-1"].blue_list = BlueTally(passes=passes, recognised=17, without_pass=1)
+    log.note(book, START)  # too soon after the last row
+    log.note(book, wall(START + timedelta(seconds=EVERY_S)))
+    return hub, one, two
+
+
+def test_figures_of_the_blue_list_come_from_the_hubs_signed_log_and_are_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub, one, two = blue_day(tmp_path)
+    out = tmp_path / "out"
+    lfr("report", hub, *logs(one, two), "--out", out)
+    row = json.loads((out / "report.json").read_text())["reports"][0]["home_office"]
+    assert row["blue_list_passes"] == {"value": 20, "source": HUB_CHAIN}
+    assert (row["blue_list_recognised"]["value"], row["true_recognition_rate"]["value"]) == (17, 0.85)
+    capsys.readouterr()
+    lfr("report", "verify", out / "report.json", "--ca", hub / "ca.pem", "--hub", hub, *logs(one, two))
+    assert "audit log of hub: counted up to row" in capsys.readouterr().out
+
+
+def test_a_changed_log_of_the_hub_makes_no_report_and_verifies_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub, one, two = blue_day(tmp_path)
+    lfr("report", hub, *logs(one, two), "--out", tmp_path / "out")
+    rows = folder_of(hub) / "audit.jsonl"
+    whole = rows.read_text()
+    rows.write_text(whole.replace('"passes":20', '"passes":99'))
+    assert rows.read_text() != whole
+    lfr("report", hub, *logs(one, two), "--out", tmp_path / "again", expect=65)
+    assert "the hub's own log is not whole" in capsys.readouterr().err
+    verify = ["report", "verify", tmp_path / "out" / "report.json", "--hub", hub]
+    lfr(*verify, *logs(one, two), expect=65)
+    assert "the hub's own log is not whole" in capsys.readouterr().err
+    rows.write_text(whole)
+    lfr(*verify, *logs(one, two))
+
+
+def test_a_start_of_the_hub_notes_only_what_its_log_does_not_hold(tmp_path: Path) -> None:
+    hub, *_ = blue_day(tmp_path)
+    rows = folder_of(hub) / "audit.jsonl"
+    before = rows.read_bytes()
+    book = {"d-1": Deployment(deployment_id="d-1", blue_list=BlueTally(passes=20, recognised=17, without_pass=1))}
+    again = BlueLog(HubLog(hub, START))
+    again.note(book, START)
+    assert rows.read_bytes() == before
+    book["d-2"] = Deployment(deployment_id="d-2", blue_list=BlueTally(passes=1))
+    again.note(book, START, at_once=True)
+    assert signed_totals(hub)[0]["d-2"].passes == 1
+    assert signed_totals(hub)[0]["d-1"].passes == 20
 
 
 def swap(file: Path, before: str, after: str) -> None:

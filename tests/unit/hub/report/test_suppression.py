@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from tools.hub.report.suppression import cell, column_total, total_and_parts
+from tools.hub.report.suppression import cell, column_total, total_and_parts, within
 
 MINIMUM = 3  # small enough to try every table
 
@@ -38,9 +38,33 @@ def test_a_total_and_its_parts_leave_a_withheld_part_open() -> None:
     assert withheld
 
 
-def test_shown_parts_never_add_up_to_a_withheld_total() -> None:
-    assert None in total_and_parts({"n": 9, "p": 9, "i": 9}, MINIMUM, total_known=False).values()
+def test_of_a_withheld_total_no_part_is_shown() -> None:
+    assert set(total_and_parts({"n": 9, "p": 9, "i": 9}, MINIMUM, total_known=False).values()) == {None}
     assert total_and_parts({"n": 9, "p": 9, "i": 9}, MINIMUM) == {"n": 9, "p": 9, "i": 9}
+
+
+def test_rows_their_total_and_its_parts_together_leave_every_value_of_a_withheld_row_possible() -> None:
+    least, views = 2, defaultdict(list)
+    rows = list(itertools.product(range(4), repeat=3))
+    for table in itertools.product(rows, repeat=2):
+        alerts = [sum(row) for row in table]
+        total = column_total(alerts, least)
+        parts = {name: sum(row[n] for row in table) for n, name in enumerate("npi")}
+        published = total_and_parts(parts, least, total_known=total is not None)
+        views[(tuple(cell(n, least) for n in alerts), total, tuple(published.values()))].append(alerts)
+    checked = 0
+    for (shown, *_), tables in views.items():
+        for place, value in enumerate(shown):
+            if value is None:
+                checked += 1
+                assert {table[place] for table in tables} == set(range(least)), (shown, tables)
+    assert checked
+
+
+def test_what_came_of_alerts_shows_no_withheld_number_of_them() -> None:
+    assert total_and_parts({"n": 0, "p": 8, "i": 1})["p"] is None
+    assert within(8, None) is None, "eight confirmed of nine alerts: at most one was incorrect"
+    assert (within(8, 20), within(4, 20)) == (8, None)
 
 
 def test_zero_is_withheld_like_any_small_count() -> None:

@@ -5,7 +5,8 @@
    have one each, so that there the same photo is enrolled and shown: such a run tells what the loop misses, and nothing
    of the recogniser.
 3. Pairs whose photos are alike by PAIR_COSINE play the scenes for two; one of each pair is listed.
-4. A shape is a scene of tools/dev/clip/scenes.py or, of WALKS, people who walk by as in the clips of `lfr bench`.
+4. A shape is a scene of tools/dev/clip/scenes.py or, of WALKS, people who walk by as in the clips of `lfr bench`; those
+   of a near walk have faces of NEAR_PX and above in seven of eight frames, and hardly smaller ones.
 """
 
 from __future__ import annotations
@@ -32,7 +33,17 @@ from tools.dev.samples.extract import distinct_avatars
 People = dict[str, list[Path]]
 
 SHAPES: dict[str, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080), "portrait": (720, 1280)}
-WALKS = {"walk-720p": "hd", "walk-1080p": "fullhd", "walk-portrait": "portrait"}
+NEAR_PX = 48.0
+"""Face height from which a search is advised; a walk is drawn between it and the shape's largest face."""
+
+WALKS = {
+    "walk-720p": "hd",
+    "walk-1080p": "fullhd",
+    "walk-portrait": "portrait",
+    "near-720p": "hd",
+    "near-1080p": "fullhd",
+    "near-portrait": "portrait",
+}
 """Crowds that walk by (rule 4), by the shapes of tools/dev/bench/variants.py."""
 
 PER_CLIP = 34
@@ -158,9 +169,15 @@ def _add_walks(cases: Cases, drawing: Drawing, shapes: Sequence[str], taken: set
     for number, (shape, seed) in enumerate(specs):
         crowd = tuple(pool[number * each : (number + 1) * each])
         base = replace(default_spec(seed, drawing.seconds), listed=(), crowd=crowd)
-        shown |= _add_clip(cases, f"{shape}-{seed}", variants.SHAPES[WALKS[shape]](base))
+        shown |= _add_clip(cases, f"{shape}-{seed}", walk_of(shape, base))
     cases.enrol.update(_enrolled(drawing, [p for p in pool[: each * len(specs)] if p.listed]))
     return shown
+
+
+def walk_of(shape: str, base: ClipSpec) -> ClipSpec:
+    """Rule 4."""
+    spec = variants.SHAPES[WALKS[shape]](base)
+    return replace(spec, face_px=(NEAR_PX, spec.face_px[1])) if shape.startswith("near-") else spec
 
 
 def _add_clip(cases: Cases, name: str, spec: ClipSpec) -> set[str]:

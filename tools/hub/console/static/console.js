@@ -3,13 +3,12 @@
 
 const REST_MS = 500;  // buttons rest after a change, so that a click meant for another case has no effect
 const ASK_MS = 300, ASKED_MS = 5000;  // the second press that deletes comes this long after the first, at most and at least
-const STALE_MS = 15000;
+const STALE_MS = 15000, PROBLEM_MS = 10000;
 let shown = null;     // the card on the page: {id, element, version, restUntil, askedAt}
 let view = null;      // the last snapshot
-let viewAt = Date.now();
+let viewAt = ticks();
 let known = new Set();
-let now = Date.now();
-let clockOffset = 0;
+let now = 0;          // the hub's clock, in ms since 1970
 let first = true;
 
 const STATES = {
@@ -24,19 +23,29 @@ const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert", reference: "reference photos" };
 const WHY = {
   false_alert: "false alert", expiry: "not judged in time", end_of_deployment: "end of deployment", retention: "end of retention",
-  no_match: "no match", end_of_hold: "end of hold", room: "room was needed",
+  no_match: "no match", end_of_hold: "end of hold", room: "room was needed", withdrawn: "withdrawn", tamper: "tamper",
 };
+
+function ticks() {  // ms on a clock that nobody sets: after a change of this computer's time no button rests for an hour
+  return performance.now();
+}
+
+function hubTime() {
+  return new Date(view.now).getTime() + ticks() - viewAt;
+}
 
 function text(element, value) {
   if (element.textContent !== value) element.textContent = value;
 }
 
+const NUMBER = new Intl.NumberFormat("en-GB"), TIME = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
 function number(value) {
-  return value === null || value === undefined ? "–" : value.toLocaleString("en-GB");
+  return value === null || value === undefined ? "–" : NUMBER.format(value);
 }
 
 function clockTime(iso) {
-  return new Date(iso).toLocaleTimeString("en-GB");
+  return TIME.format(new Date(iso));
 }
 
 function span(seconds) {
@@ -46,7 +55,7 @@ function span(seconds) {
     const rest = `${String(Math.floor((seconds % 3600) / 60)).padStart(2, "0")} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
     return `${Math.floor(seconds / 3600)} h ${rest}`;
   }
-  return `${Math.floor(seconds / 86400)} days ${Math.floor((seconds % 86400) / 3600)} h`;
+  return `${several(Math.floor(seconds / 86400), "day")} ${Math.floor((seconds % 86400) / 3600)} h`;
 }
 
 function several(count, word) {
@@ -136,11 +145,16 @@ function drawDevice(panel, device, mode) {
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`${t("Refused")}: ${fault.problem} (${number(fault.count)})`], ""]));
 }
 
+function unknownWords(words) {
+  const silent = /^it has sent nothing for (\d+) s$/.exec(words);
+  return silent ? t("it has sent nothing for {n} s", { n: silent[1] }) : t(words);
+}
+
 function why(device) {
-  if (device.unknown) return `${capital(t(device.unknown))}. ${device.heard_at ? `${t("Last report")} ${clockTime(device.heard_at)}` : t("No report yet")}; ${t("it may be recognising or not.")}`;
+  if (device.unknown) return `${capital(unknownWords(device.unknown))}. ${device.heard_at ? `${t("Last report")} ${clockTime(device.heard_at)}` : t("No report yet")}; ${t("it may be recognising or not.")}`;
   if (device.status === "stopped") return t("Ended cleanly.");
   if (!reporting(device)) return t("No device has reported to this hub yet, or its connection was lost.");
-  return capital(Object.entries(device.cameras).map(([name, status]) => `${t("camera")} ${name} ${t(status)}`).join(", "));
+  return capital(Object.entries(device.cameras).map(([name, status]) => `${t("camera")} ${name} ${status.split(", ").map((part) => t(part)).join(", ")}`).join(", "));
 }
 
 function drawStreet(panel, device, dark) {
@@ -318,12 +332,12 @@ function drawErase(card) {
 // ---- decisions of the operator ----
 
 function resting() {
-  return shown !== null && Date.now() < shown.restUntil;
+  return shown !== null && ticks() < shown.restUntil;
 }
 
 function rest() {
-  shown.restUntil = Date.now() + REST_MS;
-  shown.askedAt = 0;
+  shown.restUntil = ticks() + REST_MS;
+  shown.askedAt = -Infinity;
   shown.element.classList.add("resting");
   const element = shown.element;
   setTimeout(() => { if (!resting()) element.classList.remove("resting"); ask(element, false); }, REST_MS);
@@ -340,13 +354,13 @@ function press(id, outcome) {
   const entry = view.cases.find((each) => each.id === id);
   if (!entry || (entry.outcome === null && !entry.judgeable)) return;
   if (outcome === "false_alert") {
-    const since = Date.now() - shown.askedAt;
+    const since = ticks() - shown.askedAt;
     if (since < ASK_MS) return;
     if (since > ASKED_MS) {
-      shown.askedAt = Date.now();
-      ask(shown.element, true);
-      const card = shown;
-      setTimeout(() => { if (Date.now() - card.askedAt >= ASKED_MS) ask(card.element, false); }, ASKED_MS);
+      const [card, askedAt] = [shown, ticks()];
+      card.askedAt = askedAt;
+      ask(card.element, true);
+      setTimeout(() => { if (card.askedAt === askedAt) ask(card.element, false); }, ASKED_MS);
       return;
     }
   } else if (entry.outcome !== null) return;
@@ -361,7 +375,7 @@ async function decide(card, id, kind, outcome) {
     const answer = await post(`/cases/${id}/${kind}`, { outcome, reasons });
     if (!answer.ok && answer.status !== 404) throw new Error(await answer.text());
   } catch (fault) {
-    banner(`${t("The decision was not accepted")}: ${fault.message}`);
+    problem(`${t("The decision was not accepted")}: ${fault.message}`);
   } finally {
     for (const control of controls) control.disabled = false;
   }
@@ -404,7 +418,7 @@ byId("keys-close").addEventListener("click", keys);
 function show(id) {
   const region = byId("current");
   if (shown === null || shown.id !== id) {
-    shown = { id, element: newCard(id), version: "", restUntil: 0, askedAt: 0 };
+    shown = { id, element: newCard(id), version: "", restUntil: 0, askedAt: -Infinity };
     region.replaceChildren(shown.element);
     rest();
   }
@@ -422,7 +436,7 @@ function drawCurrent(entries) {
       region.replaceChildren();
       return;
     }
-    shown = { id: next.id, element: newCard(next.id), version: "", restUntil: 0, askedAt: 0 };
+    shown = { id: next.id, element: newCard(next.id), version: "", restUntil: 0, askedAt: -Infinity };
     region.replaceChildren(shown.element);
     rest();
     drawCurrent(entries);
@@ -434,21 +448,24 @@ function drawCurrent(entries) {
   drawCard(shown.element, entry);
 }
 
+function newRow(id) {  // its listener keeps nothing but the id: neither rows that are gone nor a name
+  const row = document.createElement("li");
+  row.dataset.id = id;
+  const button = make("button", "");
+  button.type = "button";
+  button.append(make("span", ""), make("span", ""), make("span", ""));
+  button.addEventListener("click", () => show(id));
+  row.append(button);
+  return row;
+}
+
 function drawQueue(entries) {
   const list = byId("queue");
   byId("queue-box").hidden = entries.length < 2;
   const rows = new Map([...list.children].map((row) => [row.dataset.id, row]));
   entries.forEach((entry, place) => {
     let row = rows.get(entry.id);
-    if (!row) {
-      row = document.createElement("li");
-      row.dataset.id = entry.id;
-      const button = make("button", "");
-      button.type = "button";
-      button.append(make("span", ""), make("span", ""), make("span", ""));
-      button.addEventListener("click", () => show(entry.id));
-      row.append(button);
-    }
+    if (!row) row = newRow(entry.id);
     rows.delete(entry.id);
     row.className = entry.outcome ? "judged" : "";
     const [name, score, when] = row.firstChild.children;
@@ -482,14 +499,23 @@ function banner(words) {
   text(byId("banner"), words || "");
 }
 
+function problem(words) {  // what a press led to; the next snapshot does not hide it
+  byId("problem").hidden = false;
+  byId("problem").textContent = words;
+  clearTimeout(problem.ends);
+  problem.ends = setTimeout(() => { byId("problem").hidden = true; }, PROBLEM_MS);
+}
+
+const NOT_CURRENT = { unknown: "this page has no connection to its hub", status: "unknown", state: null, lamps: null, conditions: [], inhibit_reasons: [], cameras: {}, fps: null, live_view: null, view: null };
+
 function lost(stale) {
-  return { ...stale, broker: { online: false, text: t("the hub does not answer") }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has no connection to its hub", state: null, lamps: null, conditions: [] })) };
+  return { ...stale, broker: { online: false, text: t("the hub does not answer") }, devices: stale.devices.map((device) => ({ ...device, ...NOT_CURRENT })),
+    blue_list: stale.blue_list && { ...stale.blue_list, cards: [] } };
 }
 
 function draw(snapshot) {
   view = snapshot;
-  clockOffset = new Date(view.now).getTime() - viewAt;
-  now = Date.now() + clockOffset;
+  now = hubTime();
   text(byId("site"), view.site);
   const mode = byId("mode");
   mode.className = `mode ${view.mode}`;
@@ -522,10 +548,10 @@ function draw(snapshot) {
 // ---- who is here, STOP and resume, sound ----
 
 const TOUCH_MS = 30000, WARN_S = 60;
-let touchedAt = 0;
+let touchedAt = -Infinity;
 let warned = false;
-let audio = null;
 let soundOn = localStorage.getItem("sound") !== "off";
+const audio = openAudio();
 
 function drawUser() {
   byId("user").hidden = byId("logout").hidden = view.user === null;
@@ -538,29 +564,41 @@ function drawUser() {
 }
 
 function touched() {
-  if (!view || view.user === null || Date.now() - touchedAt < TOUCH_MS) return;
-  touchedAt = Date.now();
+  if (!view || view.user === null || ticks() - touchedAt < TOUCH_MS) return;
+  touchedAt = ticks();
   post("/active", {}).catch(() => {});
 }
-for (const kind of ["keydown", "pointerdown", "touchstart"]) document.addEventListener(kind, touched, { passive: true });
+for (const kind of ["keydown", "pointerdown", "touchstart", "click"]) document.addEventListener(kind, () => { touched(); awake(); }, { passive: true });
 byId("logout").addEventListener("click", () => post("/logout", {}).finally(() => location.reload()));
 
-function sound() {
-  if (!soundOn) return;
+function openAudio() {  // null: there is no sound device; the alert is on the page all the same
   try {
-    audio = audio || new AudioContext();
-    const [tone, level] = [audio.createOscillator(), audio.createGain()];
-    tone.frequency.value = 880;
-    level.gain.setValueAtTime(0.2, audio.currentTime);
-    level.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.4);
-    tone.connect(level).connect(audio.destination);
-    tone.start();
-    tone.stop(audio.currentTime + 0.4);
-  } catch { /* no sound device: the alert is on the page all the same */ }
+    const context = new AudioContext();
+    context.onstatechange = drawSound;
+    return context;
+  } catch {
+    return null;
+  }
+}
+
+function awake() {  // a browser lets a page sound only after somebody pressed something on it
+  if (audio !== null && audio.state === "suspended") audio.resume().catch(() => {});
+}
+
+function sound() {
+  if (!soundOn || audio === null || audio.state !== "running") return;  // tones that wait would all sound at once
+  const [tone, level] = [audio.createOscillator(), audio.createGain()];
+  tone.frequency.value = 880;
+  level.gain.setValueAtTime(0.2, audio.currentTime);
+  level.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.4);
+  tone.connect(level).connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 0.4);
 }
 
 function drawSound() {
-  text(byId("sound"), t(soundOn ? "Sound on" : "Sound off"));
+  const waits = audio !== null && audio.state === "suspended";
+  text(byId("sound"), t(!soundOn ? "Sound off" : waits ? "No sound yet: press a key" : "Sound on"));
   byId("sound").setAttribute("aria-pressed", String(soundOn));
 }
 
@@ -578,7 +616,7 @@ async function command(device, name) {
     const answer = await post(`/devices/${device}/${name}`, {});
     if (!answer.ok) throw new Error(await answer.text());
   } catch (fault) {
-    banner(`${t("The command was not sent")}: ${fault.message}`);
+    problem(`${t("The command was not sent")}: ${fault.message}`);
   }
 }
 
@@ -615,7 +653,7 @@ function listen() {
   const stream = new EventSource("/events");
   stream.onmessage = (message) => {
     const snapshot = JSON.parse(message.data);
-    viewAt = Date.now();
+    viewAt = ticks();
     draw(snapshot);
     banner(!snapshot.broker.online ? t("No broker: the state of every device is unknown, and no alert arrives.")
       : snapshot.desk_problem ? `${t("The hub's disk refuses: open cases would not outlive a restart.")} (${snapshot.desk_problem})`
@@ -634,9 +672,9 @@ async function again() {
 }
 listen();
 setInterval(() => {
-  now = Date.now() + clockOffset;
+  now = hubTime();
   if (shown !== null) drawErase(shown.element);
-  if (Date.now() - viewAt > STALE_MS) {
+  if (ticks() - viewAt > STALE_MS) {
     banner(LOST);
     draw(lost(view));
   }

@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from device.errors import BadData, UsageError
 from tools.dev.bench.recall import naive_scores
-from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, fill, folder_of, rotated
+from tools.dev.bench.recall.cases import (
+    NEAR_PX,
+    Cases,
+    Drawing,
+    add_drawn,
+    add_folder,
+    fill,
+    folder_of,
+    rotated,
+    walk_of,
+)
 from tools.dev.bench.recall.command import run
 from tools.dev.bench.recall.run import Terms, measure
 from tools.dev.bench.recall.table import render, summary
 from tools.dev.clip.make import make_clip
-from tools.dev.clip.spec import ClipSpec, Passer, Scripted
+from tools.dev.clip.spec import ClipSpec, Passer, Scripted, default_spec
+from tools.dev.clip.walks import schedule
 
 Samples = Callable[[str], list[Path]]
 
@@ -144,6 +157,22 @@ def test_a_list_is_filled_with_people_who_are_not_shown(tmp_path: Path) -> None:
     fill(cases, 3, [folder_of(tmp_path)], shown={"bea"})
     assert list(cases.enrol) == ["ann", "cat", "dan"]
     assert cases.enrol["cat"] == [tmp_path / "cat" / "1.jpg"]
+
+
+@pytest.mark.parametrize("name", ["720p", "1080p", "portrait"])
+def test_faces_of_a_near_walk_are_larger_than_those_of_a_walk(name: str) -> None:
+    crowd = tuple(Passer(str(n), Path(f"{n}.jpg")) for n in range(30))
+
+    def sizes(shape: str) -> Any:
+        spec = walk_of(shape, replace(default_spec(5, 10.0), listed=(), crowd=crowd))
+        walks = schedule(spec, dict.fromkeys(crowd, 150.0))
+        poses = (walk.pose(frame, spec) for walk in walks for frame in range(spec.frames))
+        return np.array([pose.size_px for pose in poses if pose is not None])
+
+    near, far = sizes(f"near-{name}"), sizes(f"walk-{name}")
+    assert near.min() >= 0.8 * NEAR_PX
+    assert np.mean(near >= NEAR_PX) > 0.85
+    assert np.mean(far >= NEAR_PX) < np.mean(near >= NEAR_PX)
 
 
 def test_an_unknown_shape_is_refused_with_the_known_ones() -> None:
