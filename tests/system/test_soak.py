@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.outbox.store import Outbox
 from tests.system import soak, soak_cuts
 from tests.system.soak_book import Episode, SoakBook
 from tests.system.soak_cuts import STATE, UPDATE
@@ -165,7 +166,7 @@ def test_power_cuts_in_updates_and_state_folders_are_counted_and_find_nothing(tm
 @pytest.mark.long
 def test_what_a_power_cut_takes_away_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An outbox that forgets, and an updater that stops half-way."""
-    monkeypatch.setattr(soak_cuts.Outbox, "alerts_held", lambda self: [])
+    monkeypatch.setattr(Outbox, "alerts_held", lambda self: [])
     monkeypatch.setattr(soak_cuts, "attempt", lambda updater, inbox: "")
     episode = soak.play_cuts(tmp_path / "episode", seed=3, kills=12)
     assert episode.lost > 0

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,10 +52,10 @@ def eraser() -> Iterator[Finding]:
 
 def of_device(config: DeviceConfig) -> Iterator[Finding]:
     """The device's own files: its key, its audit log, its erasure orders."""
-    import device.audit.verify
-    import device.eraser  # noqa: F401 - here: with the owner's rights a library in root's home cannot be read
     from device.edges.host.owner_rights import rights_of
 
+    for name in ("device.audit.verify", "device.eraser"):  # with the owner's rights root's own files cannot be read
+        import_module(name)
     with rights_of(config.state_dir):
         found = [*_device_key(config.state_dir), *_orders(config.state_dir)]
     yield from found
