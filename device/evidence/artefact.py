@@ -35,8 +35,8 @@ FOLDER = Path(__file__).resolve().parent
 TRUSTED_FILE = FOLDER / "trusted.json"
 MAX_BYTES = 8_000_000
 REMEDY = (
-    "make evidence for it with `lfr calibrate operating-point --recogniser NAME --detector NAME` and name it as "
-    "vision.evidence (`lfr replay --evidence`)"
+    "make evidence for it with `lfr calibrate operating-point --recogniser NAME --detector NAME` (of a pair: "
+    "`--screen NAME`, too) and name it as vision.evidence (`lfr replay --evidence`)"
 )
 
 

@@ -43,6 +43,7 @@ UNIT_FILES = (
     "lfr-update.service",
     "lfr-update.timer",
     "lfr-identity.conf",
+    "lfr-watchdog.conf",
     "lfr.sysusers.conf",
     "lfr.tmpfiles.conf",
     "60-lfr-gpio.rules",

@@ -52,6 +52,8 @@ UNITS = {
     "lfr.catalog": "/usr/lib/systemd/catalog/lfr.catalog",
 }
 SYSUSERS = "/usr/lib/sysusers.d/lfr.conf"
+WATCHDOG = "/etc/systemd/system.conf.d/50-lfr-watchdog.conf"
+"""A file and no link into a slot: the first process reads it before anything else of the device."""
 ENABLED = (
     ("lfr.service", "lfr.target"),
     ("lfr-engines.service", "lfr.target"),
@@ -105,6 +107,7 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime, *, wri
         raise Refusal("serial", f"{bundle} holds the bundle of {facts.get('serial')!r}: make the kit again")
     steps: tuple[Step, ...] = (
         *_accounts(manifest),
+        *_watchdog(manifest),
         *_folders(),
         *_slot(manifest),
         Link("/usr/local/bin/lfr", f"{CURRENT}/bin/lfr"),
@@ -205,6 +208,11 @@ def _is_chrony(name: str) -> bool:
 def _accounts(manifest: Manifest) -> tuple[Step, ...]:
     names = ("lfr",), ("gpio", "lfr", "video", "render")
     return _file(manifest, "systemd/lfr.sysusers.conf", SYSUSERS), Accounts(SYSUSERS, *names)
+
+
+def _watchdog(manifest: Manifest) -> tuple[Step, ...]:
+    """The board's hardware watchdog is fed; ignored where there is none."""
+    return (_file(manifest, "systemd/lfr-watchdog.conf", WATCHDOG),)
 
 
 def _folders() -> tuple[Step, ...]:

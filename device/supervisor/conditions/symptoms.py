@@ -237,8 +237,8 @@ HEALTH: Mapping[Health, Row] = {
     ),
     Health.WATCHDOG_IDLE: Row(
         "no hardware watchdog is fed: a kernel that hangs stays so until somebody comes",
-        "systemd does not use it unless it is told to",
-        "set RuntimeWatchdogSec=30 in /etc/systemd/system.conf.d/watchdog.conf (systemd-system.conf(5)) and restart",
+        "systemd does not use it unless it is told to, or the board's driver of it is not loaded",
+        "install systemd/lfr-watchdog.conf (RuntimeWatchdogSec=30; `lfr flash` does) and restart the board",
     ),
     Health.ERASER_OFF: Row(
         "the timer that erases without the supervisor does not run",

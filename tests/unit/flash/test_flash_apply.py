@@ -66,6 +66,7 @@ def test_a_bare_root_becomes_a_device_that_verify_accepts(bench: Any) -> None:
     assert str(wants.readlink()) == "/etc/systemd/system/lfr.service"
     drop_in = root.path / "etc/systemd/system/lfr-selftest.service.d/10-identity.conf"
     assert str(drop_in.readlink()) == "/opt/lfr/current/systemd/lfr-identity.conf"
+    assert b"\n[Manager]\nRuntimeWatchdogSec=30\n" in root.read("/etc/systemd/system.conf.d/50-lfr-watchdog.conf")
     assert (root.path / "etc/hosts").read_text().startswith("127.0.0.1 localhost\n")
     assert "10.0.0.1 hub.van" in (root.path / "etc/hosts").read_text()
     slot = root.path / "opt/lfr/slots/0.2.0"

@@ -18,7 +18,7 @@ from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
 from device.enrolment.engine_photo_reader import EnginePhotoReader
-from device.enrolment.model_sessions import PATCH_SCORE_MIN, ModelSessions
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable, InternalError
 from device.recognition.build import WHOLE_FRAME, Listed, gallery_of
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
@@ -26,14 +26,13 @@ from device.vision.align import DegenerateGeometry
 from device.vision.detector import DetectionSize
 from device.vision.face_front_end import FaceFrontEnd, HostFrontEnd
 from device.vision.face_front_end_sampled import SampledFrontEnd
-from device.vision.picture import warp
-from device.vision.refine import PATCH_PX, Patch, face_px_of
 from device.vision.zone import Zone
 from engines.cards.catalogue import card
-from engines.cards.model_card import RECOGNISER_DEFAULT, STRIDES
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.runner import DevicePicture
 from engines.select import open_sampled
 from tests.pictures import packed as packed_picture
+from tests.unit.recognition.second_looks import TIED, second_looks
 
 pytestmark = pytest.mark.slow
 
@@ -128,31 +127,6 @@ def test_both_raise_the_same_possible_matches_on_a_clip(
     np.testing.assert_allclose(sampled[1], host[1], atol=2)  # frames
     np.testing.assert_allclose(sampled[2], host[2], atol=0.03)  # best scores
     assert sampled[3] == pytest.approx(host[3], abs=1)
-
-
-TIED = 1e-3
-"""Scores of two cells that see a face this near: which of them is the best may differ, and their landmarks do."""
-
-
-def second_looks(
-    host: HostFrontEnd, sampled: SampledFrontEnd, frame: Frame, face: Face, looks: int
-) -> tuple[float, list[float]]:
-    """The raw second looks of both, over all cells that see a face: how far one cell's landmarks differ at most, as a
-    part of the face's height, and the scores.
-    """
-    face_px = face_px_of(looks)
-    patch = Patch.around(face, face_px)
-    picture = warp(frame, patch.to_patch, (PATCH_PX, PATCH_PX))
-    runner = host._refiner._detector._runner
-    ours = {name: values[0].copy() for name, values in runner.run(picture[None]).items()}
-    theirs = sampled._for(frame).second_look.run(sampled._shown(frame), patch.to_patch[None])
-    scores, furthest = [], 0.0
-    for stride in STRIDES:
-        score = np.sqrt(ours[f"cls_{stride}"] * ours[f"obj_{stride}"])[:, 0]
-        apart = np.abs(ours[f"kps_{stride}"] - theirs[f"kps_{stride}"][0]).max(axis=1) * stride / face_px
-        furthest = max(furthest, float(apart[score >= PATCH_SCORE_MIN].max(initial=0.0)))
-        scores += score[score >= PATCH_SCORE_MIN].tolist()
-    return furthest, scores
 
 
 def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions_of: MakeSessions) -> None:
@@ -298,25 +272,14 @@ def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_i
     assert [one.blank for one in seen] == [True] * 3
 
 
-def test_what_is_prepared_is_open_and_blank_when_the_first_frame_comes(
-    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_prepared_is_open_when_the_first_frame_comes(
+    kind: str, sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    front_end, seen = counted(False)
+    front_end = front_end_of(kind, sessions_of())
     front_end.prepare(640, 360)
-    prepared = list(seen)
-    assert len(prepared) == 3
-    assert prepared[0].blank
-    front_end.look(blank_frame())
-    assert seen == prepared
-
-
-def test_the_host_s_detector_is_opened_for_the_frames_that_are_announced(
-    sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sessions = sessions_of()
-    front_end = sessions.front_end(MIN_FACE_PX)
-    front_end.prepare(640, 360)
-    monkeypatch.setattr(sessions, "_open", lambda *_: pytest.fail("opened when the frame was there"))
+    opener = "_open_for" if kind == "sampled" else "_detector_for"
+    monkeypatch.setattr(front_end, opener, lambda *_: pytest.fail("opened when the frame was there"))
     assert front_end.look(blank_frame()) == []
     with pytest.raises(pytest.fail.Exception):
         front_end.look(blank_frame(size=(960, 1280)))  # the positive control

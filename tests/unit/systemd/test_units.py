@@ -90,7 +90,7 @@ def test_what_installs_by_hand_and_what_flashes_enable_the_same() -> None:
     }
     assert set(ENABLED) == by_hand
     assert {unit for unit, _ in ENABLED} <= set(UNITS)
-    assert set(UNITS) | {"lfr.sysusers.conf"} == set(UNIT_FILES)
+    assert set(UNITS) | {"lfr.sysusers.conf", "lfr-watchdog.conf"} == set(UNIT_FILES)
 
 
 def test_the_target_stops_everything_but_the_erasure() -> None:
