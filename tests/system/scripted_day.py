@@ -16,17 +16,17 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
 from device.domain.proportion import wilson
 from tests.machine_time import of_processes
 from tests.system.emulated_worker import DETECTOR_SHA256, RECOGNISER_SHA256, THRESHOLD
 from tests.system.left_behind import Trace, Wanted, picture, search, template, text
+from tests.system.recognition_clock import RecognitionClock
 from tests.system.van import PASSWORD, SUPERVISOR, Van, drawn, listed_people, now
 from tests.system.van_running import ROOT, STEP_WITHIN_S, Running, rows_of, wait
 from tools.hub.report.audit_counts import count_chains
@@ -54,53 +54,6 @@ class Truth:
     probes: dict[str, bytes] = field(default_factory=dict)
     recognising_s: float = 0.0
     back_s: list[float] = field(default_factory=list)
-
-
-class RecognitionClock:
-    """Counts how long at least one device recognised, from outside: by the moments in the devices' status files.
-
-    A file is read every 50 ms, and its `since` is the moment of its state: files that are written or read late on a
-    busy machine shift nothing.
-    """
-
-    def __init__(self, running: Running) -> None:
-        self._running, self._over = running, threading.Event()
-        self._begun: dict[str, datetime] = {}
-        self._spans: list[tuple[datetime, datetime]] = []
-        self._thread = threading.Thread(target=self._count, daemon=True)
-
-    @property
-    def seconds(self) -> float:
-        """So far; times at which several devices recognised count once."""
-        total, covered = 0.0, datetime.min.replace(tzinfo=timezone.utc)
-        for begun, ended in sorted(self._spans):
-            total += max(0.0, (ended - max(begun, covered)).total_seconds())
-            covered = max(covered, ended)
-        return total
-
-    def __enter__(self) -> RecognitionClock:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        for name in list(self._begun):
-            self._end(name, now())
-
-    def _count(self) -> None:
-        while not self._over.wait(0.05):
-            for name in self._running.van.devices:
-                status = self._running.status(name)
-                since = datetime.fromisoformat(status["since"].replace("Z", "+00:00")) if status else now()
-                if name in self._begun and (status.get("state") != "recognising" or since != self._begun[name]):
-                    self._end(name, since)
-                if status.get("state") == "recognising":
-                    self._begun.setdefault(name, since)
-
-    def _end(self, name: str, at: datetime) -> None:
-        begun = self._begun.pop(name)
-        self._spans.append((begun, max(begun, at)))
 
 
 class Day:
