@@ -3,7 +3,10 @@
 1. Photos and labels reach the hub's page with the publication and are erased with the end or the withdrawal, at once.
    A withdrawal that leaves no entry on the list ends the deployment. Where a kill came between the publication and the
    erasure, `finish_erasures` completes it: each command does it first, and the hub every few seconds while it runs.
-2. Every refusal comes before any change; each function makes its changes in an order that is safe when interrupted.
+2. Two deployments that run at once may list the same reference when it has the same photo, as copies of a rehearsal
+   list have; photo and label stay until the last of them ends. With another photo it is refused: an operator would be
+   shown the wrong person.
+3. Every refusal comes before any change; each function makes its changes in an order that is safe when interrupted.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from tools.hub.watchlist.photos import HubEntry, HubPhotos, open_at_hub, read_ph
 from tools.hub.watchlist.rehearsal import RehearsalLists
 from tools.hub.watchlist.volunteers import VolunteerRegister
 
+RULE_OF_REFS = "one photo a reference"
 RULE_OF_KEY = "hub's key of the deployment"
 KEY_GONE = (
     "this hub has no key for it: it has ended, was discarded or never published in its time, or was planned at another"
@@ -120,23 +124,27 @@ def _erase_withdrawn(publisher: Publisher, record: Record) -> Record:
     gone = tuple(ref for ref in record.refs if ref in withdrawn)
     if not gone:
         return record
-    HubFolder(publisher.places.hub).erase_refs(gone)
-    record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in gone))
+    left = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in gone))
+    _erase_unneeded(publisher, gone, left)
+    return left if left.refs else end(publisher, left.id)
+
+
+def _erase_unneeded(publisher: Publisher, refs: Sequence[str], record: Record) -> None:
+    """Erase photos and labels that no other running deployment lists, then save the record (rule 2)."""
+    others = (each for each in publisher.records.running() if each.id != record.id)
+    needed = {*record.refs}.union(*(each.refs for each in others))
+    HubFolder(publisher.places.hub).erase_refs([ref for ref in refs if ref not in needed])
     publisher.records.save(record)
-    return record if record.refs else end(publisher, record.id)
 
 
 def finish_erasures(publisher: Publisher) -> list[str]:
     """Erase at the hub what a withdrawal or an end has left there (rule 1); what was erased, as text."""
-    records = publisher.records.all()
-    needed = {ref for record in records if record.running for ref in record.refs}
     done = []
-    for record in records:
+    for record in publisher.records.all():
         if record.running and _erase_withdrawn(publisher, record) != record:
             done.append(f"photos of entries that were withdrawn from {record.id}")
         elif not record.running and record.refs:
-            HubFolder(publisher.places.hub).erase_refs([ref for ref in record.refs if ref not in needed])
-            publisher.records.save(msgspec.structs.replace(record, refs=()))
+            _erase_unneeded(publisher, record.refs, msgspec.structs.replace(record, refs=()))
             done.append(f"photos of {record.id}, which has ended")
     return done
 
@@ -148,6 +156,7 @@ def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
     identity = key_of(publisher.keys, change.description().deployment_id or "")
     content_key = open_at_hub(change.for_hub(CONTENT), identity, "the list's key").decode("ascii", "replace")
     photos = read_photos(open_at_hub(change.for_hub(PHOTOS), identity, "the photos"))
+    _require_same_photos(publisher, photos)
     record = publisher.publish(change, content_key)
     if record is not None:
         record = msgspec.structs.replace(record, refs=tuple(entry.ref for entry in photos.entries))
@@ -157,6 +166,16 @@ def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
             record = publisher.records.get(record.id)
     hub.add_entries({e.ref: (_entry_of(e), e.photo) for e in photos.entries})
     return record
+
+
+def _require_same_photos(publisher: Publisher, photos: HubPhotos) -> None:
+    """Rule 2. Raises RefusedByCondition naming the reference and the deployment that uses it."""
+    used = {ref: record.id for record in publisher.records.running() for ref in record.refs}
+    for entry in photos.entries:
+        shown = HubFolder(publisher.places.hub).references / f"{entry.ref}.jpg"
+        if entry.ref in used and shown.exists() and shown.read_bytes() != entry.photo:
+            text = f"{used[entry.ref]} runs and has another photo as {entry.ref}: build this list with other references"
+            raise RefusedByCondition(RULE_OF_REFS, text)
 
 
 def _entry_of(entry: HubEntry) -> Entry:
@@ -198,12 +217,11 @@ def propose_withdrawal(publisher: Publisher, deployment_id: str, refs: Sequence[
 
 
 def end(publisher: Publisher, deployment_id: str) -> Record:
-    """End a deployment; the photos of its people are erased at the hub."""
+    """End a deployment; the photos of its people are erased at the hub (rule 2)."""
     record = publisher.end(deployment_id)
-    HubFolder(publisher.places.hub).erase_refs(record.refs)
-    record = msgspec.structs.replace(record, refs=())
-    publisher.records.save(record)
-    return record
+    ended = msgspec.structs.replace(record, refs=())
+    _erase_unneeded(publisher, record.refs, ended)
+    return ended
 
 
 def take_off_volunteers(publisher: Publisher, refs: Sequence[str]) -> tuple[str, ...]:

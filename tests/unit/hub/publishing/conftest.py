@@ -56,13 +56,13 @@ class Desk:
         self.lfr("deployment", "new", file, *common, *more)
         return file
 
-    def built(self, plan: Path, name: str = "list") -> Path:
-        """A list of one synthetic person, sealed as `watchlist build` seals it."""
+    def built(self, plan: Path, name: str = "list", shade: int = 90) -> Path:
+        """A list of one synthetic person, sealed as `watchlist build` seals it; the photo is of one shade."""
         import cv2
         import numpy as np
 
         photo = self.root / "photo.png"
-        cv2.imwrite(str(photo), np.full((40, 40, 3), 90, np.uint8))
+        cv2.imwrite(str(photo), np.full((40, 40, 3), shade, np.uint8))
         person = Person("e-1", "missing", False, "", (Photo(photo, "photo.png", "records", None, None),))
         row = np.ones((1, 128), np.float32) / np.sqrt(np.float32(128))
         entry = building.member_of(person, row, person.photos[0], None)
