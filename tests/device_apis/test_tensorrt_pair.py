@@ -116,7 +116,8 @@ def test_without_the_screen_s_plan_nothing_is_opened_and_the_command_is_named(
 ) -> None:
     built("--size", "128x128", "--model", RECOGNISER_DEFAULT)
     sessions = sessions_of("tensorrt:fp32")
-    with pytest.raises(EngineUnavailable, match=r"tiny\.fp32\.112x112\.[0-9a-f]{12}\.json: no TensorRT plan") as refused:
+    missing = r"tiny\.fp32\.112x112\.[0-9a-f]{12}\.json: no TensorRT plan"
+    with pytest.raises(EngineUnavailable, match=missing) as refused:
         sessions.embedders()
     command = re.search(r"run `lfr (engines build [^`]*)`", str(refused.value))
     assert command is not None
