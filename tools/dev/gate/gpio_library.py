@@ -1,7 +1,6 @@
-"""lgpio for Pythons that the index has no wheel of it for (3.13 and later): the distribution's package, copied in.
+"""lgpio for Pythons that the index has no wheel of it for (3.13 and later): built from the locked source, once.
 
-Debian and Ubuntu build `python3-lgpio` for their own Python; for any other interpreter there is none. What needs it are
-real GPIO lines and their tests; nothing else stops without it. Standard library only.
+What needs it are real GPIO lines and their tests; nothing else stops without it. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,42 +8,59 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from tools.dev.gate.locked import locked, pip_install, selection
 from tools.dev.gate.system_packages import SetupFailed, install, say
 
-PACKAGE = "python3-lgpio"
-MODULES = ("lgpio", "_lgpio")
-WHERE = "import importlib.util as u; print(*(s.origin for s in map(u.find_spec, ('lgpio', '_lgpio')) if s), sep='\\n')"
+NAME = "lgpio"
+STATIC = {"PYPI": "1"}
+"""Its setup.py then compiles the C library in, instead of asking for one of the system."""
+VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
-def provide_gpio_library(venv: Path, python: str = sys.executable) -> bool:
-    """Copy lgpio into an environment of this interpreter unless it is there; whether it is now.
+def provide_gpio_library(venv: Path) -> bool:
+    """Build lgpio into an environment unless it is there; whether it is now.
 
-    As root the package is installed. Without it a line on stderr names the package and the command.
+    As root the compiler's packages are installed. Where they are missing a line on stderr names them.
     """
     place = next(venv.glob("lib/python*/site-packages"))
-    if (place / "lgpio.py").exists():
+    if (place / f"{NAME}.py").exists():
         return True
-    files = packaged(python)
-    if not files and os.geteuid() == 0 and shutil.which("apt-get"):
+    python = venv / "bin" / "python"
+    needed = packages(python)
+    if needed and os.geteuid() == 0 and shutil.which("apt-get"):
         try:
-            install((PACKAGE,))
+            install(needed)
         except SetupFailed as fault:
             say(str(fault))
-        files = packaged(python)
-    if not files:
-        say(f"continuing without lgpio, which GPIO lines and their tests need; as root: apt-get install {PACKAGE}")
-        return False
-    for file in sorted(files, key=lambda file: file.name, reverse=True):  # lgpio.py last: it marks the copy as whole
-        shutil.copyfile(file, place / file.name)
-    return True
+        needed = packages(python)
+    if not needed:
+        say(f"building {NAME}")
+        done = pip_install(python, selection(["build"], base=False), "-q")
+        if done == 0 and pip_install(python, source(), "-q", "--no-binary", NAME, environment=STATIC) == 0:
+            return True
+    remedy = f"as root: apt-get install {' '.join(needed)}" if needed else "pip's message is above"
+    say(f"continuing without {NAME}, which GPIO lines and their tests need; {remedy}")
+    return False
 
 
-def packaged(python: str) -> list[Path]:
-    """Both modules of the distribution's package for this interpreter; empty when either is missing."""
-    command = [python, "-I", "-c", WHERE]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    files = [Path(line) for line in done.stdout.splitlines()]
-    return files if {file.name.partition(".")[0] for file in files} == set(MODULES) else []
+def packages(python: Path) -> tuple[str, ...]:
+    """Debian's packages that are missing for the build."""
+    version = subprocess.run([python, "-c", VERSION], capture_output=True, text=True, check=True).stdout.strip()
+    asked = "import sysconfig; print(sysconfig.get_path('include'))"
+    headers = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+    there = {
+        "gcc": shutil.which("gcc") is not None,
+        "libc6-dev": Path("/usr/include/stdio.h").exists(),
+        "swig": shutil.which("swig") is not None,
+        f"python{version}-dev": (Path(headers) / "Python.h").exists(),
+    }
+    return tuple(package for package, found in there.items() if not found)
+
+
+def source() -> str:
+    """The locked version as a requirement for every Python, with the hashes of its files."""
+    entry = next(one for one in locked() if one.name == NAME)
+    hashes = " ".join(f"--hash=sha256:{each}" for each in entry.sha256)
+    return f"{NAME}=={entry.version} {hashes}\n"

@@ -13,12 +13,13 @@ others: pip install --require-hashes -r FILE. Standard library only: this runs b
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +96,12 @@ def selection(extras: Sequence[str], *, base: bool = True, without: Sequence[str
     return "".join(entry.text for entry in everything if entry.sections & wanted and entry.name not in without)
 
 
-def pip_install(python: Path | str, requirements: str, *options: str) -> int:
+def pip_install(
+    python: Path | str, requirements: str, *options: str, environment: Mapping[str, str] | None = None
+) -> int:
     """Install a selection with `python -m pip`, each file checked against its hash; pip's exit status.
+
+    environment: variables for what is built.
 
     Sdists are built with the setuptools that is installed (section `build`), never with one fetched for the purpose.
     """
@@ -105,7 +110,8 @@ def pip_install(python: Path | str, requirements: str, *options: str) -> int:
         file.write_text(requirements, encoding="utf-8")
         command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         command += ["--require-hashes", "--no-build-isolation", "--use-pep517", *options, "-r", str(file)]
-        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
+        whole = {**os.environ, **(environment or {})}
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, env=whole, check=False).returncode
 
 
 def install_project(python: Path | str, extras: Sequence[str], *options: str) -> int:

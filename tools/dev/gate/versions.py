@@ -54,7 +54,7 @@ def passes(version: str, python: str) -> bool:
         if install_project(inside, ["dev"], "-q") != 0:
             print(f"Python {version}: pip could not install what is locked (its message is above)", flush=True)
             return False
-        provide_gpio_library(environment, python)
+        provide_gpio_library(environment)
         stamp.write_text(wanted)
     print(f"Python {version}: testing", flush=True)
     command = [str(inside), "-m", "pytest", "-p", "no:cacheprovider", *TESTS]

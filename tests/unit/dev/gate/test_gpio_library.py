@@ -1,55 +1,68 @@
-"""lgpio is taken from the distribution's package where the index has no wheel, and its absence stops nothing."""
+"""lgpio is built where the index has no wheel of it, and its absence stops nothing."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tools.dev.gate import gpio_library
-from tools.dev.gate.gpio_library import MODULES, PACKAGE, packaged, provide_gpio_library
+from tools.dev.gate.gpio_library import STATIC, packages, provide_gpio_library, source
+from tools.dev.gate.locked import locked
 
 
 @pytest.fixture
-def venv(tmp_path: Path) -> Path:
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "venv/lib/python3.13/site-packages").mkdir(parents=True)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     return tmp_path / "venv"
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The distribution's two modules, for this interpreter."""
-    files = [tmp_path / name for name in ("lgpio.py", "_lgpio.cpython-313-x86_64-linux-gnu.so")]
-    for file in files:
-        file.write_text(file.name)
-    monkeypatch.setattr(gpio_library, "packaged", lambda _: files)
-    return files
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Requirements that pip was asked for, with the variables of the build."""
+    asked: list[tuple[str, Any]] = []
+
+    def pip(_python: Path, requirements: str, *_options: str, environment: Any = None) -> int:
+        asked.append((requirements, environment))
+        return 0
+
+    monkeypatch.setattr(gpio_library, "pip_install", pip)
+    return asked
 
 
-def test_both_modules_of_the_package_are_copied_once(venv: Path, package: list[Path]) -> None:
+def test_it_is_built_from_the_locked_source_once(
+    venv: Path, installed: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpio_library, "packages", lambda _: ())
     assert provide_gpio_library(venv)
-    place = venv / "lib/python3.13/site-packages"
-    assert {file.name: file.read_text() for file in place.iterdir()} == {f.name: f.name for f in package}
-    for file in package:
-        file.unlink()
-    assert provide_gpio_library(venv), "what is there stays"
+    assert installed[-1] == (source(), STATIC)
+    (venv / "lib/python3.13/site-packages/lgpio.py").write_text("")
+    assert provide_gpio_library(venv)
+    assert len(installed) == 2, "setuptools and lgpio, once"
 
 
-def test_without_the_package_setup_goes_on_and_names_it(
-    venv: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_without_a_compiler_setup_goes_on_and_names_the_packages(
+    venv: Path,
+    installed: list[tuple[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(gpio_library, "packaged", lambda _: [])
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(gpio_library, "packages", lambda _: ("gcc", "swig"))
     assert not provide_gpio_library(venv)
-    assert f"apt-get install {PACKAGE}" in capfd.readouterr().err
+    assert "apt-get install gcc swig" in capfd.readouterr().err
+    assert installed == []
 
 
-@pytest.mark.parametrize("there", [(), ("lgpio",), ("_lgpio",), MODULES])
-def test_a_package_counts_with_both_modules_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...]
-) -> None:
-    for name in there:
-        (tmp_path / f"{name}.py").write_text("")
-    monkeypatch.setattr(gpio_library, "WHERE", f"import sys; sys.path = [{str(tmp_path)!r}]; {gpio_library.WHERE}")
-    assert len(packaged(sys.executable)) == (2 if there == MODULES else 0)
+def test_what_is_missing_for_the_build_is_named_for_the_environments_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert {"gcc", "swig"} <= set(packages(Path(sys.executable)))
+
+
+def test_the_requirement_is_the_locked_one_for_every_python() -> None:
+    (entry,) = (one for one in locked() if one.name == "lgpio")
+    assert source().startswith(f"lgpio=={entry.version} --hash=sha256:")
+    assert ";" not in source()
+    assert source().count("--hash=") == len(entry.sha256)
