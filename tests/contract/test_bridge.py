@@ -68,7 +68,7 @@ def van(tmp_path: Path) -> Iterator[MosquittoVan]:
 def written(van: MosquittoVan, region: tuple[HubFolder, int], *more: str) -> Path:
     """The bridge's configuration, as the command writes it."""
     hub, port = region
-    options = ["--to", f"localhost:{port}", "--ca", str(hub.root / "ca.pem")]
+    options = ["--to", f"127.0.0.1:{port}", "--ca", str(hub.root / "ca.pem")]
     options += ["--cert", str(hub.root / "devices" / "van-7.pem"), "--key", str(hub.root / "devices" / "van-7.key")]
     assert main(["hub", "bridge", str(van.hub.root), *options, *more]) == 0
     return van.hub.root / "bridge" / "mosquitto.conf"
