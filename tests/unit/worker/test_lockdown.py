@@ -125,8 +125,8 @@ def with_camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_without_the_lock_down_every_way_is_open(unlocked: dict[str, Any]) -> None:
     shut = {way for way, error in unlocked["refused"].items() if error is not None}
-    by_the_machine = {"an extended attribute", "a mount", "memory unlocked"}  # a container may refuse these to everybody
-    assert shut <= by_the_machine, "the trial itself is broken"
+    by_a_container = {"an extended attribute", "a mount", "memory unlocked"}  # refused to everybody in some
+    assert shut <= by_a_container, "the trial itself is broken"
 
 
 def test_with_it_every_way_is_shut(locked: dict[str, Any], unlocked: dict[str, Any]) -> None:
