@@ -116,12 +116,12 @@ class Running:
         return str(self.status(name).get("state", ""))
 
     def status(self, name: str) -> dict[str, Any]:
-        """The device's status file; empty while there is none."""
+        """The device's status file; empty while there is none, or only that of a supervisor that was killed before."""
         try:
             found: dict[str, Any] = json.loads((self.van.run_dir(name) / "status.json").read_text())
         except (OSError, ValueError):
             return {}
-        return found
+        return found if found.get("pid") == self.devices[name].pid else {}
 
     def until_recognising(self, *names: str, within_s: float = STEP_WITHIN_S) -> None:
         for name in names or self.van.devices:
