@@ -86,16 +86,16 @@ def publisher_of(args: argparse.Namespace) -> Publisher:
 
 
 def moment_of(text: str, option: str) -> datetime:
-    """A time with its zone; UsageError for anything else."""
+    """A time with its zone, in UTC; UsageError for anything else."""
     from device.errors import UsageError
 
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as fault:
-        raise UsageError(f"{option} 2026-12-31T18:00:00+00:00: {fault}") from fault
+        raise UsageError(f"{option} {text!r} is no time; write it as 2026-12-31T18:00:00+00:00") from fault
     if found.tzinfo is None:
-        raise UsageError(f"{option} {text!r} needs its time zone")
-    return found
+        raise UsageError(f"{option} {text!r} needs its time zone: 2026-12-31T18:00:00+00:00")
+    return found.astimezone(timezone.utc)
 
 
 def signers_of(args: argparse.Namespace) -> list[CryptoSigner]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from device.domain.time import wall
-from tools.hub.cli.options import announce_plan, now, print_result, publisher_of, with_hub
+from tools.hub.cli.options import announce_plan, moment_of, now, print_result, publisher_of, with_hub
 
 DEFAULT_HOURS = 8
 UNKNOWN = "age1" + "q" * 58  # stands for the hub's key while it is not made yet: a dry run makes none
@@ -103,8 +103,8 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
 
     hub = HubFolder(args.hub)
     settings = hub.settings()
-    start = _moment(args.start, "--start") if args.start else now()
-    end = _moment(args.end, "--end") if args.end else start + timedelta(hours=DEFAULT_HOURS)
+    start = moment_of(args.start, "--start") if args.start else now()
+    end = moment_of(args.end, "--end") if args.end else start + timedelta(hours=DEFAULT_HOURS)
     document: dict[str, Any] = {
         "id": f"{settings.site}-{start:%Y-%m-%d}-{secrets.token_hex(3)}",
         "mode": settings.mode.value,
@@ -195,15 +195,3 @@ def _notice(given: list[str], known: dict[str, str]) -> dict[str, str]:
             raise UsageError(f"--notice {text!r}: en=FILE or cy=FILE")
         notice[language] = read(Path(file)).strip()
     return notice
-
-
-def _moment(text: str, option: str) -> datetime:
-    from device.errors import UsageError
-
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as fault:
-        raise UsageError(f"{option} {text!r} is no time; write it as 2026-11-24T09:00:00+00:00") from fault
-    if moment.tzinfo is None:
-        raise UsageError(f"{option} {text!r} needs its time zone: 2026-11-24T09:00:00+00:00")
-    return moment.astimezone(timezone.utc)
