@@ -32,6 +32,7 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
 from engines.places import cache_dir
+from tests.browser.chrome import Chrome
 from tests.sample_alerts import a_candidate, a_context, an_alert, changed
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.site import init_hub
@@ -365,3 +366,13 @@ class Words:
 def speak() -> Words:
     """See Words."""
     return Words()
+
+
+@pytest.fixture
+def chrome(chromium: str, van: Van, device: Device, tmp_path: Path) -> Iterator[Chrome]:
+    """The hub's page, loaded; cases that a test leaves are judged, so that the next one finds an empty desk."""
+    with Chrome(chromium, tmp_path / "profile", van.url) as page:
+        page.until("document.readyState === 'complete' && document.title.includes('Van hub')")
+        yield page
+    for case in van.snapshot()["cases"]:
+        van.decide(case["id"], "adjudication", "false_alert")

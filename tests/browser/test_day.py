@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +27,6 @@ ALIVE = """[document.querySelector('.state-word').innerText,
   byId('banner').hidden]"""
 CLOCKS = Path(__file__).with_name("clocks.js").read_text(encoding="utf-8")
 DAY = Path(__file__).with_name("day.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def chrome(chromium: str, van: Van, device: Device, tmp_path: Path) -> Iterator[Chrome]:
-    with Chrome(chromium, tmp_path / "profile", van.url) as page:
-        page.until("document.readyState === 'complete' && document.title.includes('Van hub')")
-        yield page
-    for case in van.snapshot()["cases"]:
-        van.decide(case["id"], "adjudication", "false_alert")
 
 
 def held(chrome: Chrome) -> tuple[int, int, int]:

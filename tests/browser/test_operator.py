@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,6 @@ TOO_FAINT = """(() => {
   }).filter(([, ratio, least]) => ratio < least);
 })()"""
 """Texts whose contrast is below WCAG 2.2, 1.4.3: 4.5, of large text 3 (relative luminance as WCAG defines it)."""
-
-
-@pytest.fixture
-def chrome(chromium: str, van: Van, device: Device, tmp_path: Path) -> Iterator[Chrome]:
-    with Chrome(chromium, tmp_path / "profile", van.url) as page:
-        page.until("document.readyState === 'complete' && document.title.includes('Van hub')")
-        yield page
-    for case in van.snapshot()["cases"]:
-        van.decide(case["id"], "adjudication", "false_alert")
 
 
 def case_on_page(chrome: Chrome) -> str:
