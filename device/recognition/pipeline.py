@@ -36,7 +36,6 @@ from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
 
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
-LOOKS_PER_FRAME_MOST = 4  # the same where more people than that are seen for the first time or are near the threshold
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision record 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
 DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has come for so long
@@ -182,7 +181,6 @@ class Pipeline:
             at,
             self._size,
             budget=LOOKS_PER_FRAME,
-            most=LOOKS_PER_FRAME_MOST,
             patient=patient,
             threshold=self._sight.threshold,
             passed_over=None if self._observed is None else self._observed.passed_over,

@@ -15,8 +15,6 @@ crowd costs delay but no stall.
 4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
 5. After an alert a person is recognised CONFIRMING_LOOKS times, then for a clearly better shot, and from time to time
    to verify the identity.
-6. Where many come into view at once (a stream or a scene begins) or several are near the threshold, more looks than
-   usual are taken of one frame: who is gone in half a second has more of them. A street has few such frames.
 """
 
 from __future__ import annotations
@@ -105,14 +103,12 @@ def choose(
     size: tuple[int, int],
     *,
     budget: int,
-    most: int = 0,
     patient: bool,
     threshold: float,
     passed_over: Callable[[Sighting, NoLook], None] | None = None,
 ) -> list[tuple[Passage, Sighting, float]]:
     """The most urgent `budget` shots of one frame of `size` (width, height), with their geometric quality.
 
-    most         shots that may be taken where more than `budget` people are `pressing` (rule 6)
     passed_over  called with each sighting that is not among them, and why
     """
     rated = []
@@ -125,8 +121,7 @@ def choose(
         else:
             rated.append((score, passage, sighting, geometry))
     rated.sort(key=lambda r: (-r[0], r[1].id))
-    taken = max(budget, min(most, sum(pressing(passage, threshold) for _, passage, _, _ in rated)))
     if passed_over is not None:
-        for _, _, sighting, _ in rated[taken:]:
+        for _, _, sighting, _ in rated[budget:]:
             passed_over(sighting, NoLook.BUDGET)
-    return [(passage, sighting, geometry) for _, passage, sighting, geometry in rated[:taken]]
+    return [(passage, sighting, geometry) for _, passage, sighting, geometry in rated[:budget]]

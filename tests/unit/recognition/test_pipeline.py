@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from device.domain.finding import Counters
 from device.domain.sight import U8, Face
-from device.recognition.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, LOOKS_PER_FRAME_MOST, Pipeline
+from device.recognition.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, Pipeline
 from device.vision.passages import Slot
 from device.vision.refine import FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX, PATCH_PX, face_px_of
 from engines.cards.model_card import Lengths
@@ -82,14 +82,10 @@ def test_a_person_behind_a_pillar_for_a_moment_is_one_passage(world: World) -> N
 
 
 def test_a_recogniser_looks_no_oftener_than_the_budget_of_a_frame(world: World) -> None:
-    taken = []
     for n in range(6):
         before = len(world.embedder.looks)
         world.show({p: (40 + 75 * p + n, 180) for p in range(8)})
-        taken.append(len(world.embedder.looks) - before)
-    first = taken.index(LOOKS_PER_FRAME_MOST)
-    assert taken[first : first + 2] == [LOOKS_PER_FRAME_MOST] * 2  # eight who are new
-    assert max(taken[first + 2 :]) <= LOOKS_PER_FRAME
+        assert len(world.embedder.looks) - before <= LOOKS_PER_FRAME
     assert world.pipeline.counters.templates == len(world.embedder.looks)
     assert set(world.embedder.looks) == set(range(8))
 

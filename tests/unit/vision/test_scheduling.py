@@ -202,28 +202,6 @@ def test_a_crowd_gets_no_more_looks_a_frame_than_the_budget(
     assert [who.id for who, _, _ in chosen] == list(range(20, 20 - budget, -1))
 
 
-@pytest.mark.parametrize(
-    ("new", "near", "looks"), [(0, 0, 2), (1, 1, 2), (3, 0, 3), (0, 3, 3), (2, 2, 4), (9, 0, 4), (0, 9, 4), (9, 9, 4)]
-)
-def test_where_many_are_new_or_near_the_threshold_more_looks_are_taken(
-    new: int, near: int, looks: int, track_at: MakeTrack, face_at: MakeFace
-) -> None:
-    far = [passage(n, templates=1, since_ms=1000, score=THRESHOLD - 0.2) for n in range(1, 6)]
-    close = [passage(n, templates=1, since_ms=1000, score=THRESHOLD - 0.01) for n in range(6, 6 + near)]
-    people = [*far, *close, *(passage(n) for n in range(20, 20 + new))]
-    crowd = [(who, Sighting(track_at(who.id, hits=5), face_at(100 * who.id, 300), False)) for who in people]
-    passed: list[NoLook] = []
-
-    def note(_: Sighting, why: NoLook) -> None:
-        passed.append(why)
-
-    chosen = choose(crowd, NOW, (4000, 600), budget=2, most=4, patient=True, threshold=THRESHOLD, passed_over=note)
-    assert len(chosen) == looks
-    assert sum(who.tried_at is None for who, _, _ in chosen) == min(new, looks)
-    assert sum(who in close for who, _, _ in chosen) == min(near, looks - min(new, looks))
-    assert passed == [NoLook.BUDGET] * (len(people) - looks)
-
-
 def test_everybody_in_a_crowd_gets_a_turn(track_at: MakeTrack, face_at: MakeFace) -> None:
     """Twenty equal faces, two looks a frame: after ten frames nobody was left out, and nobody had two."""
     people = [passage(n) for n in range(1, 21)]
