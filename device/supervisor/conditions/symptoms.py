@@ -48,6 +48,7 @@ class Health(str, Enum):
     BROKER_NAME = "broker's name"
     ERASER_OFF = "eraser"
     WATCHDOG_IDLE = "hardware watchdog"
+    WATCHDOG_RESET = "last start"
 
 
 DEPLOYMENT: Mapping[ConditionName, Row] = {
@@ -239,6 +240,11 @@ HEALTH: Mapping[Health, Row] = {
         "no hardware watchdog is fed: a kernel that hangs stays so until somebody comes",
         "systemd does not use it unless it is told to, or the board's driver of it is not loaded",
         "install systemd/lfr-watchdog.conf (RuntimeWatchdogSec=30; `lfr flash` does) and restart the board",
+    ),
+    Health.WATCHDOG_RESET: Row(
+        "the hardware watchdog reset this machine: it had hung",
+        "a driver or the kernel hung, or the first process ended; heat and a weak supply do both",
+        "journalctl -b -1 -e shows its last lines; where it happens again, supply and cooling first, then the release",
     ),
     Health.ERASER_OFF: Row(
         "the timer that erases without the supervisor does not run",
