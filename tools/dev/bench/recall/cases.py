@@ -7,8 +7,8 @@
 3. Pairs whose photos are alike by PAIR_COSINE play the scenes for two; one of each pair is listed.
 4. A shape is a scene of tools/dev/clip/scenes.py or, of WALKS, people who walk by as in the clips of `lfr bench`; those
    of a near walk have faces of NEAR_PX and above in seven of eight frames, and hardly smaller ones.
-5. In a clear walk everybody comes nearer, from CLEAR_PX[0] to CLEAR_PX[1], in 2 to 4 s, before a camera in daylight whose
-   main stream is recorded: a walk and a near walk have the blur of 1/167 s and the bit rate of a second stream.
+5. In a clear walk everybody comes nearer, from CLEAR_PX[0] to CLEAR_PX[1], in 2 to 4 s, in daylight and in a camera's
+   main stream: a walk and a near walk have the blur of 1/167 s and the bit rate of a second stream.
 """
 
 from __future__ import annotations
