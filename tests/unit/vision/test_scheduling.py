@@ -137,7 +137,7 @@ def test_each_look_that_the_screen_ends_doubles_the_wait_up_to_a_limit(screened:
 
 
 def test_whom_the_screen_rules_out_does_not_keep_others_waiting(track_at: MakeTrack, face_at: MakeFace) -> None:
-    """Eight strangers whom the screen rules out, and one person near the threshold, for six seconds, two looks a frame."""
+    """Eight strangers whom the screen rules out, one person near the threshold, six seconds, two looks a frame."""
 
     def looks_at_the_near_one(strangers: int) -> int:
         near = passage(1, templates=1, since_ms=1_000, score=THRESHOLD - NEAR / 2)
