@@ -41,7 +41,7 @@ class Channel:
 
 KEEPALIVE_S, SESSION_EXPIRY_S, MOST_BYTES = 10, 3600, 1_000_000
 """Of a device's session: device/edges/broker/paho.py, tools/hub/broker/configuration.py; a test compares them."""
-JUDGEMENT_EXPIRY_S, COMMAND_EXPIRY_S = 86_400, 30
+JUDGEMENT_EXPIRY_S, COMMAND_EXPIRY_S, CONFIRMATION_EXPIRY_S = 86_400, 30, 60
 OF_ITS_ALERT: dict[str, Any] = {"type": "integer", "minimum": 1, "description": "seconds until the alert's expires_at"}
 OF_COMMANDS: dict[str, Any] = {
     "type": "integer",
@@ -56,7 +56,7 @@ MQTT_BINDING = "0.2.0"
 CERTIFICATE = (
     "A client certificate of the site's own authority, over TLS 1.3 (1.2 in sites made before it). Its common name "
     "is the MQTT user and the client id; the broker's access list lets it write its own branch and read the hub's "
-    "state, judgements of its own alerts and commands to itself."
+    "state, judgements of its own alerts, confirmations of its own receipts and commands to itself."
 )
 PARAMETERS: dict[str, dict[str, Any]] = {
     "site": {"description": "the van"},
@@ -110,6 +110,16 @@ CHANNELS = (
     ),
     Channel("volunteerPass", f"{DEVICE}/bluelist/pass", messages.VolunteerPass, 1, False, True, "a logged pass"),
     Channel("hubState", f"{HUB}/state", messages.HubState, 1, True, False, "also the will (offline)"),
+    Channel(
+        "received",
+        f"{HUB}/{{device}}/received",
+        messages.Received,
+        1,
+        False,
+        False,
+        "the device's receipts and counts that are on the hub's disk",
+        expiry=CONFIRMATION_EXPIRY_S,
+    ),
     Channel(
         "adjudication", f"{OF_ALERT}/adjudication", messages.Adjudication, 1, False, False, "a judgement", expiry=DAY
     ),

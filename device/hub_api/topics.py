@@ -179,6 +179,10 @@ class HubTopics:
     def hold(self, device: str, alert_id: str) -> str:
         return f"{self._of(device)}/{level(alert_id, 'alert')}/hold"
 
+    def received(self, device: str) -> str:
+        """Where the hub confirms a device's receipts and counts."""
+        return f"{self.base}/{level(device, 'device')}/received"
+
     def _of(self, device: str) -> str:
         return f"{self.base}/{level(device, 'device')}/alert"
 
@@ -201,7 +205,7 @@ def parse(topic: str) -> Place | None:
     """A topic's place in the tree; None for any other topic.
 
     branch is the topic below the device with its id taken out: `alert`, `alert/probe`, `camera/status`, `state`,
-    `cmd/reply`, …; of the hub `alert/adjudication`, …
+    `cmd/reply`, …; of the hub `alert/adjudication`, `received`, …
     """
     levels = topic.split("/")
     if len(levels) < 5 or "/".join(levels[:2]) != ROOT:
@@ -209,6 +213,8 @@ def parse(topic: str) -> Place | None:
     site, device, rest = levels[2], levels[3], levels[4:]
     if device == HUB and len(rest) == 4 and rest[1] == "alert":
         return Place(site, device, f"alert/{rest[3]}", rest[2], rest[0])
+    if device == HUB and len(rest) == 2 and rest[1] == "received":
+        return Place(site, device, rest[1], None, rest[0])
     if rest[0] in ("alert", "camera", "cmd") and len(rest) >= 2:
         return Place(site, device, "/".join((rest[0], *rest[2:])), rest[1])
     return Place(site, device, "/".join(rest), None)

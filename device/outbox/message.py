@@ -14,6 +14,7 @@ class OutboxMessage:
     """One message to keep until it is delivered. `id` is unique and stays the same for every try.
 
     probe  the alert's picture, kept in the same transaction: no power cut leaves an alert without it
+    receipt_of  the erased alert of which this is the receipt: from then on none is owed
     """
 
     id: str
@@ -27,6 +28,7 @@ class OutboxMessage:
     revision: int = 0
     qos: int = 1
     probe: OutboxMessage | None = None
+    receipt_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,14 @@ class MessageClass(str, Enum):
 class DeliveryPolicy:
     """How one class is retried and kept; waits double from first_s to most_s.
 
-    must_be_acknowledged  delivered only when the hub has it; the broker's acceptance is not enough
+    confirmed             delivered only when a hub that confirms has it on its disk
     kept                  rows stay after delivery until their delete_by
     sealed                rows are encrypted under their alert's key
     """
 
     first_s: float
     most_s: float
-    must_be_acknowledged: bool
+    confirmed: bool
     kept: bool
     sealed: bool
 
@@ -38,14 +38,18 @@ class DeliveryPolicy:
 
 
 POLICIES: dict[MessageClass, DeliveryPolicy] = {
-    MessageClass.ALERT: DeliveryPolicy(0.5, 15.0, must_be_acknowledged=True, kept=True, sealed=True),
-    MessageClass.PROBE: DeliveryPolicy(0.5, 15.0, must_be_acknowledged=True, kept=True, sealed=True),
-    MessageClass.RECEIPT: DeliveryPolicy(1.0, 60.0, must_be_acknowledged=True, kept=False, sealed=False),
-    MessageClass.COUNT: DeliveryPolicy(5.0, 60.0, must_be_acknowledged=False, kept=False, sealed=False),
+    MessageClass.ALERT: DeliveryPolicy(0.5, 15.0, confirmed=False, kept=True, sealed=True),
+    MessageClass.PROBE: DeliveryPolicy(0.5, 15.0, confirmed=False, kept=True, sealed=True),
+    MessageClass.RECEIPT: DeliveryPolicy(1.0, 60.0, confirmed=True, kept=False, sealed=False),
+    MessageClass.COUNT: DeliveryPolicy(5.0, 60.0, confirmed=True, kept=False, sealed=False),
 }
 
 CONFIRM_WITHIN_S = 30.0
 """A message that was handed to the broker and got no report for this long is tried again."""
+
+HUB_CONFIRMS_WITHIN_S = 5.0
+"""A message that the hub has not confirmed for this long after the broker's report is sent again. A hub confirms as
+soon as its disk has it."""
 
 ROOM_ORDER = (MessageClass.COUNT, MessageClass.RECEIPT)
 """Classes given up for room when the outbox is full, first to last. Alerts are never given up for room."""

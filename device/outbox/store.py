@@ -2,13 +2,16 @@
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
 2. Bodies of alerts and probes are encrypted under one random key per alert; an alert is erased by deleting its key.
-3. Delivered means: accepted by the broker, and acknowledged by the hub where the class requires it (the caller knows
-   whether the hub was online; the broker's report of a subscriber alone does not prove it).
+3. Delivered means: accepted by the broker while the hub was online (the caller knows; the broker's report of a
+   subscriber alone does not prove it). Receipts and counts are delivered only when the hub has confirmed them, if it
+   confirms at all: a broker or a hub that dies with a message in memory loses nothing.
 4. Delivered alerts and probes are kept until their `delete_by`; all else is deleted on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones an erasure: the latest trusted time counts.
 7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
-8. What is held (holds.py) stays until its hold ends, at the end of the deployment, too.
+8. An erased alert is owed a receipt (`device.eraser.OWED`) from the transaction that erases it until the receipt is
+   stored: a program that dies between the two stores it when it starts again.
+9. What is held (holds.py) stays until its hold ends, at the end of the deployment, too.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -16,34 +19,25 @@ One thread at a time, all calls short. Raises Unavailable on a disk error; the c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from device.domain.retention import CEILING_DAYS
-from device.domain.time import NS_PER_S, MonotonicNs, WallTime
+from device.domain.time import MonotonicNs, WallTime
 from device.errors import Unavailable, reason_of
+from device.outbox import delivery, room, sealing, unlogged
 from device.outbox import file as outbox_file
 from device.outbox import holds as outbox_holds
-from device.outbox import room, sealing, unlogged
 from device.outbox.message import Due, ErasedAlert, OutboxMessage
-from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
+from device.outbox.retry import POLICIES, MessageClass
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
 FALSE_ALERT, TAMPER = "false_alert", "tamper"
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
-
-
-@dataclass(slots=True)
-class _Try:
-    """When a waiting row may be tried (again), in this process's monotonic time."""
-
-    attempts: int = 0
-    not_before: int = 0
 
 
 class Outbox:
@@ -63,8 +57,9 @@ class Outbox:
         self._log_first = log_first
         self._max_rows = max_rows
         self._max_bytes = max_bytes
-        self._tries: dict[str, _Try] = {}
+        self._tries: delivery.Tries = {}
         self._released: set[str] = set()
+        self._reported: set[str] = set()
         self._database = outbox_file.open_database(path, now)
 
     def put(self, message: OutboxMessage) -> bool:
@@ -96,7 +91,9 @@ class Outbox:
             " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
             (*to, message.alert_id, message.revision, body, *times),
         )
-        _count(sql, f"put.{message.kind.value}")
+        delivery.count(sql, f"put.{message.kind.value}")
+        if message.receipt_of is not None:
+            sql.execute("DELETE FROM owed WHERE alert_id = ?", (message.receipt_of,))
         if self._log_first:
             unlogged.add(sql, message.kind, message.alert_id, message.revision)
         return True
@@ -131,30 +128,26 @@ class Outbox:
 
     def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
         """The broker accepted it: wait for its report, and retry if none comes within CONFIRM_WITHIN_S."""
-        attempt = self._tries.setdefault(message_id, _Try())
-        attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
+        delivery.sent(self._tries, message_id, monotonic)
 
-    def report(self, message_id: str, *, accepted: bool, acknowledged: bool, monotonic: MonotonicNs) -> bool:
+    def report(
+        self,
+        message_id: str,
+        *,
+        accepted: bool,
+        acknowledged: bool,
+        monotonic: MonotonicNs,
+        hub_confirms: bool = False,
+    ) -> bool:
         """The result of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
+        terms = {"accepted": accepted, "acknowledged": acknowledged, "hub_confirms": hub_confirms}
         with self._change() as sql:
-            row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (message_id,)).fetchone()
-            if row is None:
-                self._tries.pop(message_id, None)
-                return False
-            policy = POLICIES[MessageClass(row[0])]
-            if not accepted or (policy.must_be_acknowledged and not acknowledged):
-                attempt = self._tries.setdefault(message_id, _Try())
-                attempt.attempts += 1
-                attempt.not_before = MonotonicNs(monotonic + policy.wait_ns(attempt.attempts))
-                _count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
-                return False
-            self._tries.pop(message_id, None)
-            _count(sql, f"delivered.{row[0]}")
-            if policy.kept:
-                sql.execute("UPDATE messages SET state = 'delivered' WHERE id = ?", (message_id,))
-            else:
-                sql.execute("DELETE FROM messages WHERE id = ?", (message_id,))
-        return True
+            return delivery.report(sql, self._tries, message_id, monotonic=monotonic, **terms)
+
+    def confirmed(self, message_ids: Iterable[str]) -> int:
+        """The hub has these receipts and counts on its disk (rule 3): they go; how many there were."""
+        with self._change() as sql:
+            return delivery.confirmed(sql, self._tries, message_ids)
 
     def retry_now(self) -> None:
         """A new session: everything that waits may be tried at once, back-off starts anew."""
@@ -224,8 +217,8 @@ class Outbox:
     def erase_expired(self, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
-        What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
-        receipt.
+        What is owed a receipt (rule 8) is included, once: erased by the eraser, or in an earlier run. Expired messages
+        without personal data have no receipt.
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
@@ -244,17 +237,18 @@ class Outbox:
             for row_id, kind, _ in expired:
                 sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
                 self._tries.pop(row_id, None)
-                _count(sql, f"expired.{kind}")
+                delivery.count(sql, f"expired.{kind}")
             for alert_id in {row[2] for row in expired if row[2] is not None}:
                 left = sql.execute(
                     "SELECT count(*) FROM messages WHERE alert_id = ? AND kind = 'alert'", (alert_id,)
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
-            owed = sql.execute("DELETE FROM owed RETURNING alert_id, reason").fetchall()  # what the eraser has erased
-            for alert_id, reason in owed:
-                _count(sql, f"erased.{reason}")
-                gone.append(ErasedAlert(alert_id, reason, 0))
+            for alert_id, reason in sql.execute("SELECT alert_id, reason FROM owed").fetchall():
+                if alert_id not in self._reported:
+                    self._reported.add(alert_id)
+                    delivery.count(sql, f"erased.{reason}")
+                    gone.append(ErasedAlert(alert_id, reason, 0))
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
@@ -311,7 +305,7 @@ class Outbox:
 
     def _admit(self, sql: sqlite3.Connection, message: OutboxMessage, alert_id: str) -> bool:
         if sql.execute("SELECT 1 FROM erased WHERE alert_id = ?", (alert_id,)).fetchone():
-            _count(sql, "late.refused")
+            delivery.count(sql, "late.refused")
             return False
         same = (alert_id, message.kind.value)
         newest = sql.execute("SELECT max(revision) FROM messages WHERE alert_id = ? AND kind = ?", same).fetchone()[0]
@@ -333,7 +327,7 @@ class Outbox:
             body = None if key is None else sealing.open_sealed(key[0], body, row_id.encode())
         if body is None:
             sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
-            _count(sql, f"unreadable.{kind}")
+            delivery.count(sql, f"unreadable.{kind}")
             return None
         return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
 
@@ -346,7 +340,9 @@ class Outbox:
         forget_ms = latest + round(timedelta(days=CEILING_DAYS).total_seconds() * 1000)
         first_time = sql.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (alert_id, forget_ms)).rowcount
         if first_time and existed:
-            _count(sql, f"erased.{reason}")
+            delivery.count(sql, f"erased.{reason}")
+            sql.execute("INSERT OR REPLACE INTO owed VALUES (?, ?)", (alert_id, reason))
+            self._reported.add(alert_id)
         for row_id in ids:
             self._tries.pop(row_id, None)
         return ErasedAlert(alert_id, reason, len(ids), existed)
@@ -354,7 +350,7 @@ class Outbox:
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
         for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
             self._tries.pop(row_id, None)
-            _count(sql, f"room.{kind.value}")
+            delivery.count(sql, f"room.{kind.value}")
 
     @contextmanager
     def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
@@ -376,10 +372,6 @@ class Outbox:
             yield self._database
         except sqlite3.Error as fault:
             raise Unavailable(f"outbox {self.path}: {fault}") from fault
-
-
-def _count(sql: sqlite3.Connection, name: str) -> None:
-    sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
 
 
 def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:

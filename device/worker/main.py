@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import socket
@@ -296,7 +295,7 @@ class VisionWorker:
             camera=seen[0],
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
-            stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
+            stage_p95_ms={name: float(np.percentile(recent(ms), 95)) for name, ms in stages.items() if ms},
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
@@ -359,6 +358,9 @@ def _count_frames(counters: Counters, feed: CaptureBuffer) -> None:
     counters.frames, counters.dropped_frames, counters.damaged_frames = feed.decoded, feed.dropped, feed.damaged
 
 
-def _recent_p95(samples: deque[float]) -> float:
-    """95th percentile of the last RECENT samples, milliseconds."""
-    return float(np.percentile(list(itertools.islice(reversed(samples), RECENT)), 95))
+def recent(samples: deque[float]) -> list[float]:
+    """The last RECENT samples, while other threads add to them: a copy in one call, which none of them interrupts.
+
+    An iterator that was made before another thread's sample ends with RuntimeError.
+    """
+    return list(samples)[-RECENT:]

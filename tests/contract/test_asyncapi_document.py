@@ -51,7 +51,7 @@ def test_commands_their_reply_and_every_expiry_are_stated() -> None:
     expiry = {name: each["bindings"]["mqtt"].get("messageExpiryInterval") for name, each in operations.items()}
     stated = {name: value for name, value in expiry.items() if value is not None}
     of_hub = ("receiveAdjudication", "receiveEngagement", "receiveDisposition", "receiveHold", "receiveCommand")
-    assert set(stated) == {"sendAlert", "sendProbe", *of_hub}
+    assert set(stated) == {"sendAlert", "sendProbe", "receiveReceived", *of_hub}
     assert {stated[name] for name in of_hub[:4]} == {round(GIVE_UP_S)}
     assert stated["receiveCommand"]["enum"] == [GOOD_FOR_S, round(GIVE_UP_S)]
     assert not any(each["bindings"]["mqtt"]["retain"] for name, each in operations.items() if name in stated)

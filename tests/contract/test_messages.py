@@ -137,6 +137,7 @@ def from_the_hub() -> list[tuple[str, messages.Message]]:
                 mode=demo, state="online", operator="present", operator_present=True, session_id="s", at=AT
             ),
         ),
+        (HUB.received("cam-1"), messages.Received(mode=demo, event_ids=[ALERT_ID], at=AT)),
         (DEVICE.command("stop"), a_command()),
         (
             HUB.adjudication("cam-1", ALERT_ID),

@@ -39,9 +39,9 @@ mount -t configfs configfs /whole/sys/kernel/config
 mount -t tmpfs tmpfs /whole/tmp && mount -t tmpfs tmpfs /whole/run
 {shares}
 ifconfig lo 127.0.0.1 up
-chroot /whole /bin/sh {scratch}/inside.sh >/whole{scratch}/output 2>&1
-echo $? >/whole{scratch}/status
+{first}
 """
+RUN = "chroot /whole /bin/sh {scratch}/inside.sh >/whole{scratch}/output 2>&1\necho $? >/whole{scratch}/status"
 SHARE = "mkdir -p /whole{place} && mount -t 9p -o {options} {tag} /whole{place} || exit"
 CHANGING = "trans=virtio,version=9p2000.L,msize=262144,access=any"
 UNCHANGING = f"{CHANGING},ro,cache=loose"
@@ -63,11 +63,13 @@ class Emulated:
         """Boot, run, switch off; the command's exit status. RuntimeError with its output if there is none."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
         (self.scratch / "inside.sh").write_text(f"{exports}cd {shlex.quote(str(ROOT))}\nexec {shlex.join(command)}\n")
-        places = self._places()
-        (self.scratch / "initrd").write_bytes(b"".join(self._initial_files(places)))
         try:
             done = subprocess.run(
-                self._qemu(places), stdin=subprocess.DEVNULL, capture_output=True, timeout=within_s, check=False
+                self.prepared(RUN.format(scratch=self.scratch)),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=within_s,
+                check=False,
             )
             console = done.stdout + done.stderr
         except subprocess.TimeoutExpired as late:
@@ -78,6 +80,12 @@ class Emulated:
                 f"the emulated machine: {console.decode(errors='replace')[-1500:]}\n{self.output()[-3000:]}"
             )
         return int(status.read_text())
+
+    def prepared(self, first: str) -> list[str]:
+        """QEMU's command line; the initial files lie in scratch. first: shell lines at the end of the boot."""
+        places = self._places()
+        (self.scratch / "initrd").write_bytes(b"".join(self._initial_files(places, first)))
+        return self._qemu(places)
 
     def output(self) -> str:
         """What the command has printed."""
@@ -104,14 +112,14 @@ class Emulated:
             command += ["-virtfs", f"local,path={place},mount_tag={tag},security_model=none,multidevs=remap{ro}"]
         return command
 
-    def _initial_files(self, places: Sequence[Path]) -> Iterator[bytes]:
+    def _initial_files(self, places: Sequence[Path], first: str) -> Iterator[bytes]:
         """The first process and what it needs, as the kernel unpacks it."""
         mounts = [
             SHARE.format(place=place, tag=f"t{n}", options=CHANGING if place == self.scratch else UNCHANGING)
             for n, place in enumerate(places)
         ]
         names = " ".join(path.name for path in self._parts.modules)
-        init = INIT.format(modules=names, shares="\n".join(mounts), scratch=self.scratch, unchanging=UNCHANGING)
+        init = INIT.format(modules=names, shares="\n".join(mounts), first=first, unchanging=UNCHANGING)
         for folder in FOLDERS:
             yield _entry(folder, stat.S_IFDIR | 0o755, b"")
         yield _entry("bin/busybox", stat.S_IFREG | 0o755, self._parts.busybox.read_bytes())

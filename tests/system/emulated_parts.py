@@ -24,7 +24,7 @@ from tools.dev.gate.system_packages import Program, SetupFailed, download, provi
 SOURCES = {"bookworm": "linux-source-6.1"}  # a release is added once it was seen to work
 COMPILER = {"bookworm": Program("gcc-12", "gcc-12")}
 TAKEN = ("drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c")
-WANTED = ("virtio_pci", "9p", "9pnet_virtio", "overlay", "configfs", "gpio-sim", "vivid", "softdog")
+MODULES = "virtio_pci 9p 9pnet_virtio overlay configfs gpio-sim vivid softdog i6300esb virtio_blk crc32c_generic ext4"
 CHANGES = (
     ("irq_to_desc(irqnum)", "irq_data_to_desc(irq_get_irq_data(irqnum))"),
     ("#include <linux/irq.h>", "#include <linux/irq.h>\n#include <linux/irqdesc.h>"),
@@ -54,7 +54,7 @@ def cannot() -> str:
 def parts() -> Parts:
     """The parts, made if they are not there (rule 3). Raises SetupFailed with what to do."""
     release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    recipe = repr((SOURCES[release], COMPILER[release], TAKEN, WANTED, CHANGES, MAKEFILE))
+    recipe = repr((SOURCES[release], COMPILER[release], TAKEN, MODULES, CHANGES, MAKEFILE))
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     place = cache_dir() / "system-test" / f"kernel-{release}-{digest}"
     if not place.is_dir():
@@ -90,7 +90,7 @@ def _make(place: Path, release: str) -> None:
     _run("make", "-C", str(makefile.parent), f"M={work / 'gpio-sim'}", f"CC={compiler}", "modules")
     found = {path.stem: path for path in (work / "lib" / "modules" / version).rglob("*.ko")}
     found["gpio-sim"] = work / "gpio-sim" / "gpio-sim.ko"
-    order = list(dict.fromkeys(path for name in WANTED for path in _with_what_it_needs(name, found)))
+    order = list(dict.fromkeys(path for name in MODULES.split() for path in _with_what_it_needs(name, found)))
     for path in order:
         shutil.copy(path, place / path.name)
     shutil.copy(work / "boot" / f"vmlinuz-{version}", place / "vmlinuz")

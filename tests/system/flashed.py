@@ -2,15 +2,14 @@
 
 1. A bare root is made once by mmdebstrap of this machine's own release, with nothing that a device needs but Python and
    systemd, and kept under the cache. Another one, of Ubuntu for instance, is tested with LFR_FLASH_ROOT=DIR.
-2. The distribution's packages that a kit brings are chosen by apt against the root's own dpkg status.
+   LFR_GUEST_RELEASE chooses another release of Debian (roots.py), LFR_FLASH_ROOT=like:ubuntu-24.04 a stand-in.
+2. The distribution's packages that a kit brings are chosen by apt against the root's own dpkg status, from the root's
+   own sources where it is of another release.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import shutil
 import signal
 import subprocess
 import time
@@ -18,9 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engines.places import cache_dir
-from tests.system.guest import CLEAN, NO_TEXTS
+from tests.system.guest import CLEAN
 from tests.system.nsenter import run_inside
-from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
+from tests.system.roots import make_root, release
+from tests.system.stand_ins import made, stand_in_of, systemd_wheel
+from tools.dev.gate.system_packages import SYSTEMD_NSPAWN, provide
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3"
 NEEDED = ("python3-systemd", "chrony")
@@ -30,34 +31,36 @@ UP = ("starting", "running", "degraded")
 
 def bare_root(architecture: str = "amd64") -> Path:
     """A bare root file system (rule 1)."""
-    given = os.environ.get(GIVEN)
-    if given and architecture == "amd64":
+    given = os.environ.get(GIVEN, "") if architecture == "amd64" else ""
+    if which := stand_in_of(given):
+        base = make_root(f"bare-{which.base}-{architecture}", PACKAGES, of=which.base, architecture=architecture)
+        return made(which, base)
+    if given:
         return Path(given)
-    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    digest = hashlib.sha256(f"{release} {PACKAGES} {architecture}".encode()).hexdigest()[:12]
-    place = cache_dir() / "system-test" / f"bare-{release}-{architecture}-{digest}"
-    if (place / "etc" / "os-release").exists():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    half = place.with_name(f"{place.name}.new")
-    shutil.rmtree(half, ignore_errors=True)
-    say(f"making a bare root file system of {release}'s packages for {architecture} (once)")
-    command = [str(provide(MMDEBSTRAP, cache_dir())), "--quiet", "--variant=minbase", *NO_TEXTS]
-    command += [f"--architectures={architecture}", f"--include={PACKAGES}", release, str(half)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"mmdebstrap could not make a root file system: {done.stderr[-1500:]}")
-    half.rename(place)
-    return place
+    return make_root(f"bare-{release()}-{architecture}", PACKAGES, of=release(), architecture=architecture)
+
+
+def wheels_for() -> tuple[Path, ...]:
+    """Wheels that were built for the root's Python, where the distribution's packages are for another one."""
+    which = stand_in_of(os.environ.get(GIVEN, ""))
+    return () if which is None else (systemd_wheel(which),)
+
+
+def other_release(root: Path) -> bool:
+    """Whether a root's packages are of another release than this machine's."""
+    dpkg = (root / "etc/debian_version").read_text(encoding="utf-8").partition(".")[0].strip()
+    return dpkg != Path("/etc/debian_version").read_text(encoding="utf-8").partition(".")[0].strip()
 
 
 def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
     """The packages of NEEDED and their dependencies that a root lacks, as .deb files in `folder` (rule 2)."""
+    which = stand_in_of(os.environ.get(GIVEN, ""))
+    wanted = [name for name in NEEDED if which is None or not name.startswith("python3-")]
     folder.mkdir()
     lists = folder.parent / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
         (lists / name).mkdir(parents=True)
-    settings = (
+    settings: tuple[str, ...] = (
         f"Dir::State={lists / 'state'}",
         f"Dir::Cache={lists / 'cache'}",
         f"Dir::State::status={root / 'var/lib/dpkg/status'}",
@@ -65,10 +68,13 @@ def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
         f"APT::Architecture={architecture}",
         f"APT::Architectures={architecture}",
     )
+    if other_release(root):
+        sources = f"Dir::Etc::sourcelist={root / 'etc/apt/sources.list'}"
+        settings += (sources, f"Dir::Etc::sourceparts={root / 'etc/apt/sources.list.d'}")
     options = ["-qq", *(f"--option={setting}" for setting in settings)]
     # Not checked: a source of this machine may lack the processor; then the download fails.
     subprocess.run(["apt-get", *options, "update"], capture_output=True, check=False)
-    command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *NEEDED]
+    command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
     subprocess.run(["apt-get", *options, "download", *names], cwd=folder, capture_output=True, check=True)

@@ -1,7 +1,7 @@
 """A Debian machine with systemd as its first process, in systemd-nspawn: booted in a second, discarded afterwards.
 
-1. The root file system is made once by mmdebstrap from the distribution's packages and kept under the cache; a boot
-   sees it through an overlay in memory, so that nothing a test does is kept.
+1. The root file system is made once (roots.py; LFR_GUEST_RELEASE chooses its release); a boot sees it through an
+   overlay in memory, so that nothing a test does is kept.
 2. It has no network but its own loopback. The program, its packages and its Python are bound in, read-only.
 3. Root is needed, and a system with apt. Where that is missing the tests are skipped with the reason; everything that
    goes wrong after that is a failure.
@@ -12,9 +12,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -25,14 +23,15 @@ from pathlib import Path
 
 from engines.places import cache_dir
 from tests.system.nsenter import run_inside
-from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
+from tests.system.roots import SYSTEM_PACKAGES, make_root, notifier, own_release, release
+from tools.dev.gate.system_packages import SYSTEMD_NSPAWN, provide
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-systemd,mosquitto,procps,libgomp1"
-NO_TEXTS = tuple(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale"))
 WITHIN_S = 180.0
 COMMAND_S = 180.0
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+NOTIFIER = "/opt/lfr/notifier"
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -46,23 +45,8 @@ def cannot() -> str:
 
 
 def root_file_system() -> Path:
-    """The root file system of the cache, made if it is not there (rule 1); of this machine's own release."""
-    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    digest = hashlib.sha256(f"{release} {PACKAGES}".encode()).hexdigest()[:12]
-    place = cache_dir() / "system-test" / f"{release}-{digest}"
-    if (place / "etc" / "os-release").exists():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    half = place.with_name(f"{place.name}.new")
-    shutil.rmtree(half, ignore_errors=True)
-    say(f"making a root file system of {release}'s packages (200 MB, once)")
-    command = [str(provide(MMDEBSTRAP, cache_dir())), "--quiet", "--variant=minbase", *NO_TEXTS]
-    command += [f"--include={PACKAGES}", release, str(half)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"mmdebstrap could not make a root file system: {done.stderr[-1500:]}")
-    half.rename(place)
-    return place
+    """The root file system of the cache, made if it is not there (rule 1)."""
+    return make_root(release(), PACKAGES, of=release())
 
 
 class Guest:
@@ -73,6 +57,8 @@ class Guest:
         binds = [f"{ROOT}:/opt/lfr/source", f"{scratch}:/srv/host", f"{_packages()}:/opt/lfr/packages/site-packages"]
         if sys.base_prefix != "/usr":
             binds.append(f"{sys.base_prefix}:/opt/python")
+        if release() != own_release():
+            binds.append(f"{notifier()}:{NOTIFIER}")
         command = (
             str(provide(SYSTEMD_NSPAWN, cache_dir())),
             "--quiet",
@@ -164,7 +150,8 @@ def environment(folder: Path) -> None:
     (folder / "bin").mkdir()
     (folder / "bin" / "python").symlink_to(f"{home}/{PYTHON}")
     (folder / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n")
-    (site / "lfr.pth").write_text("/opt/lfr/source\n/opt/lfr/packages/site-packages\n/usr/lib/python3/dist-packages\n")
+    systemd = f"/{SYSTEM_PACKAGES}" if release() == own_release() else NOTIFIER
+    (site / "lfr.pth").write_text(f"/opt/lfr/source\n/opt/lfr/packages/site-packages\n{systemd}\n")
     lfr = folder / "bin" / "lfr"
     lfr.write_text("#!/opt/lfr/.venv/bin/python\nimport sys\nfrom device.cli.main import main\nsys.exit(main())\n")
     lfr.chmod(0o755)

@@ -1,6 +1,7 @@
 """A device for the kill drill: its own outbox, outbox publisher and session with the hub; its alerts are written.
 
-Each line `raise` on stdin raises an alert and prints its id once it is kept; `held` prints the ids in the outbox. A
+Each line `raise` on stdin raises an alert and prints its id once it is kept; `held` prints the ids in the outbox, and
+`undelivered` how many messages the hub has not confirmed. A
 judgement is noted on stderr.
 """
 
@@ -86,6 +87,8 @@ class ScriptedDevice:
     async def _command(self, name: str) -> Any:
         if name == "held":
             return await self._disk(self._outbox.alerts_held)
+        if name == "undelivered":
+            return sum((await self._disk(self._outbox.waiting)).values())
         alert_id = uuid7(now())
         self._seq += 1
         alert = alert_builder.alert_from(
@@ -130,7 +133,12 @@ class ScriptedDevice:
     def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
         for deletion in gone:
             erasure = alert_builder.erasure_of(
-                "alert", count=1, alert_id=deletion.alert_id, reason="false_alert", mode=Mode.DEMO, at=now()
+                "alert",
+                count=int(deletion.existed),
+                alert_id=deletion.alert_id,
+                reason="false_alert",
+                mode=Mode.DEMO,
+                at=now(),
             )
             self._notices.receipt(erasure)
 

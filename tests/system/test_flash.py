@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import guest
-from tests.system.flashed import Booted, bare_root, command, packages_for
+from tests.system.flashed import Booted, bare_root, command, packages_for, wheels_for
 
 pytestmark = pytest.mark.system
 SERIAL = "1421024012345"
@@ -91,7 +91,9 @@ def make_van(scratch: Path, clip: Path, root: Path, *, machine: str, packages: P
     release = f"{facts['ID']}-{facts['VERSION_ID']}".replace('"', "")
     (scratch / "fleet.yaml").write_text(FLEET.format(release=release, machine=machine, serial=SERIAL))
     shutil.copy(clip, scratch / "clip.mp4")
-    options = ("--hub", stage.hub.root, "--out", scratch / "kit", "--packages", packages)
+    options: list[str | Path] = ["--hub", stage.hub.root, "--out", scratch / "kit", "--packages", packages]
+    for wheel in wheels_for() if machine == "x86_64" else ():
+        options += ["--wheel", wheel]
     output = lfr("flash", "kit", scratch / "fleet.yaml", *options)
     code = output.removeprefix("authority code ").strip()
     return Van(stage.hub.root, scratch / "kit", code, scratch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.system.conftest import Board
 from tests.system.guest import Guest
+from tests.unit.systemd.test_units import MOST_EXPOSED, OF_THE_HUB
 
 pytestmark = pytest.mark.system
 MEMBERS = ("lfr.service", "lfr-engines.service", "lfr-selftest.service", "lfr-erase.timer")
@@ -126,3 +128,16 @@ def test_a_device_that_ends_for_good_is_said_to_with_the_commands_that_help(boar
     over = "it is over with the next start"
     guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "inactive", why=lambda: over)
     guest.run("systemctl", "stop", "lfr")
+
+
+def test_this_systemd_accepts_the_units_and_finds_them_no_more_exposed_than_stated(board: Board) -> None:
+    """Of another release with LFR_GUEST_RELEASE: new keys, deprecated ones, other weights of exposure."""
+    version = int(board.guest.run("systemctl", "--version").split()[1])
+    units = "cd /etc/systemd/system && systemd-analyze verify --man=no lfr*.service lfr*.target lfr*.timer 2>&1"
+    said = board.guest.run("sh", "-c", units, check=False).splitlines()
+    assert [line for line in said if version >= 254 or "RestartMode" not in line] == []
+    for name in (name for name in MOST_EXPOSED if name not in OF_THE_HUB):
+        shown = board.guest.run("systemd-analyze", "security", "--no-pager", name, check=False)
+        found = re.search(rf"Overall exposure level for {name}: ([0-9.]+)", shown)
+        assert found is not None, shown
+        assert float(found[1]) * 10 <= MOST_EXPOSED[name] + 0.01, f"{name} on systemd {version}: {found[1]}"

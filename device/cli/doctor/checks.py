@@ -319,6 +319,7 @@ CHECKS: tuple[Check, ...] = (
     temperature,
     health.of_board,
     health.hardware_watchdog,
+    health.last_start,
     disk,
     keys.eraser,
 )

@@ -1,4 +1,4 @@
-"""The board's health in `lfr doctor`: GPU load, power mode, supply, memory, and the running engine's latency.
+"""The board's health in `lfr doctor`: GPU load, power mode, supply, memory, last start, latency of the running engine.
 
 A reading that this machine does not have is unknown: a warning on a board, and as it should be on a desk.
 """
@@ -60,6 +60,15 @@ def hardware_watchdog(root: Path = Path("/"), *, on_board: bool | None = None) -
     fed = any(one.active for one in found)
     how = remedy(Health.WATCHDOG_IDLE)
     yield Finding(Health.WATCHDOG_IDLE.value, "ok" if fed else wanted, text or "none", how)
+
+
+def last_start(root: Path = Path("/")) -> Iterator[Finding]:
+    """Whether a watchdog began the present start: a machine that hung does not look like one that was switched on."""
+    from device.edges.host.sysfs_board import last_reset
+
+    found = last_reset(root)
+    reason, by_watchdog = (None, False) if found is None else (found.reason, found.by_watchdog)
+    yield _line(Health.WATCHDOG_RESET, "ok", reason, by_watchdog)
 
 
 def of_engine(config: DeviceConfig) -> Iterator[Finding]:

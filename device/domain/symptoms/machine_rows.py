@@ -59,6 +59,11 @@ HEALTH: Mapping[Health, Row] = {
         "systemd does not use it unless it is told to, or the board's driver of it is not loaded",
         "install systemd/lfr-watchdog.conf (RuntimeWatchdogSec=30; `lfr flash` does) and restart the board",
     ),
+    Health.WATCHDOG_RESET: Row(
+        "the hardware watchdog reset this machine: it had hung",
+        "a driver or the kernel hung, or the first process ended; heat and a weak supply do both",
+        "journalctl -b -1 -e shows its last lines; where it happens again, supply and cooling first, then the release",
+    ),
 }
 _UNIT = "as systemd/lfr.service has it"
 _UNIT_CAUSE = "it was not started by its unit, or the unit was changed"

@@ -22,6 +22,7 @@ class Health(str, Enum):
     SWAP = "swap"
     CACHE_FULL = "room for models"
     WATCHDOG_IDLE = "hardware watchdog"
+    WATCHDOG_RESET = "last start"
 
 
 class Program(str, Enum):

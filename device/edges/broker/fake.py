@@ -24,12 +24,21 @@ class FakeExchange:
         self.sessions: dict[str, FakeBroker] = {}
         self.down = False
         self._denied: list[tuple[str, str]] = []
+        self._held_back: set[str] = set()
         self._withholding = False
         self._withheld: list[tuple[FakeBroker, Delivery]] = []
 
     def deny(self, client_id: str, pattern: str) -> None:
         """Refuse what this client publishes there from now on (`Not authorized`)."""
         self._denied.append((client_id, pattern))
+
+    def hold_back(self, client_id: str) -> None:
+        """Acknowledge what this session is to receive, and pass nothing on until `go_down`, with which it is lost."""
+        self._held_back.add(client_id)
+
+    def holds_back(self, client_id: str) -> bool:
+        """Whether this session receives nothing for now."""
+        return client_id in self._held_back
 
     def withhold(self) -> None:
         """Take messages and answer none of them until `answer` or `go_down`."""
@@ -45,6 +54,7 @@ class FakeExchange:
     def go_down(self, *, forget_sessions: bool = True) -> None:
         """Stop: every session is lost, unanswered messages are not accepted, retained ones are lost."""
         self.down = True
+        self._held_back.clear()
         self._withholding = False
         withheld, self._withheld = self._withheld, []
         self.retained.clear()
@@ -155,7 +165,8 @@ class FakeBroker:
         if not any(matches(pattern, message.topic) for pattern in self._patterns):
             return False
         if self._connected:
-            self._hand_over(message)
+            if not self._exchange.holds_back(self.client_id):
+                self._hand_over(message)
         elif message.qos:
             self.queued.append(message)
         return True

@@ -11,6 +11,9 @@ power mode     /var/lib/nvpmodel/status holds `pmode:0002`, written by nvpmodel 
 over-current   hwmon device `soctherm_oc` with oc1_event_cnt to oc3_event_cnt, counted since the machine started
                (nvidia-oot, drivers/hwmon/tegra23x-oc-event.c): 1 under-voltage, 2 average and 3 instantaneous
                over-current (the same guide, Jetson Orin series)
+last reset     bit CARDRESET of a watchdog's `bootstatus` (Documentation/watchdog/watchdog-api.rst); on a Tegra, whose
+               watchdog driver does not set it, `reset_reason` of the power management controller: the names of
+               its watchdogs end in WDT (drivers/soc/tegra/pmc.c, tegra234_reset_sources)
 memory         MemAvailable and MemTotal of /proc/meminfo, in KiB (proc(5))
 """
 
@@ -80,6 +83,32 @@ def watchdogs(root: Path = Path("/")) -> tuple[Watchdog, ...]:
         Watchdog(one.name, _text(one / "identity"), _text(one / "state") == "active", _number(one / "timeout"))
         for one in folders
     )
+
+
+CARD_RESET = 0x20  # WDIOF_CARDRESET, include/uapi/linux/watchdog.h
+TEGRA_PMC = ("sys/devices/platform/*.pmc/reset_reason", "sys/devices/platform/bus@0/*.pmc/reset_reason")
+
+
+@dataclass(frozen=True, slots=True)
+class LastReset:
+    """What began the present start, as the machine states it."""
+
+    reason: str
+    by_watchdog: bool
+
+
+def last_reset(root: Path = Path("/")) -> LastReset | None:
+    """Why this machine started; None when nothing here records it (a watchdog in software cannot)."""
+    recording = False
+    for folder in sorted((root / "sys/class/watchdog").glob("watchdog*")):
+        status = _number(folder / "bootstatus")
+        recording |= status is not None
+        if status is not None and status & CARD_RESET:
+            return LastReset(f"reset by {_text(folder / 'identity') or folder.name}", True)
+    for file in (file for pattern in TEGRA_PMC for file in sorted(root.glob(pattern))):
+        if reason := _text(file):
+            return LastReset(f"reset reason {reason}", reason.endswith("WDT"))
+    return LastReset("no watchdog states that it reset this machine", False) if recording else None
 
 
 def _number(file: Path) -> int | None:

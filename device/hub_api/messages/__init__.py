@@ -25,7 +25,7 @@ from device.hub_api.messages.blue_list import VolunteerPass, VolunteerSeen
 from device.hub_api.messages.command import Command, CommandName, CommandReply, CommandZone, signed_text
 from device.hub_api.messages.device_state import Birth, CameraStatus, DeviceState, Health, Stats, Status, WatchlistState
 from device.hub_api.messages.erasure import Erasure, ErasureReason
-from device.hub_api.messages.hub_state import HubState, Operator
+from device.hub_api.messages.hub_state import RECEIVED_MOST, HubState, Operator, Received
 from device.hub_api.messages.identity import Identity
 from device.hub_api.messages.judgement import Adjudication, Disposition, Engagement, Hold, Reason
 from device.hub_api.messages.readings import (
@@ -41,6 +41,7 @@ from device.hub_api.messages.readings import (
 __all__ = [
     "CAUTION",
     "MESSAGES",
+    "RECEIVED_MOST",
     "Adjudication",
     "Alert",
     "AuditHead",
@@ -74,6 +75,7 @@ __all__ = [
     "ProbeReference",
     "Quality",
     "Reason",
+    "Received",
     "Retention",
     "Sha256",
     "SignHealth",
@@ -97,6 +99,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Disposition,
     Hold,
     HubState,
+    Received,
     Erasure,
     Status,
     Birth,

@@ -3,14 +3,16 @@
 1. Disk work runs on the disk thread in the order of the requests; the loop never waits for storage.
 2. A kept message leaves the outbox only after the broker's acknowledgement (device.outbox.store, rule 3). A message
    that the hub must receive counts as delivered only if the hub was online at that time: other subscribers'
-   acknowledgements do not count, and the broker's reply does not tell them apart.
+   acknowledgements do not count, and the broker's reply does not tell them apart. Receipts and counts wait for the
+   confirmation of a hub that confirms (`confirmed`); alerts are delivered again when the hub returns.
 3. Notices are replaced, not queued. A notice that the broker did not accept is sent when it has room. After a
    reconnection the newest notice of every topic is sent again. Nothing personal is retained.
 4. When the outbox cannot store an alert, the alert is sent without being stored and the failure is logged. One that
    waits to be erased (its entry was withdrawn, it was judged false, the deployment has ended) is not sent.
 5. An erasure that the disk refused is retried on every turn until it succeeds.
 6. An alert is stored, then logged in the audit log, then published, each on the disk before the next begins. One that
-   an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4).
+   an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4). So with
+   an erased alert: erased and owed a receipt, logged, receipt stored.
 7. `problem` states why the outbox does not keep what it is given; it stays until a write succeeds again.
 """
 
@@ -32,7 +34,7 @@ from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
-from device.supervisor.alerts.outbox_requests import EXPIRY, Erase, Hold
+from device.supervisor.alerts.outbox_requests import EXPIRY, Confirmed, Erase, Hold
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
 from device.supervisor.timing import ALERT_STALE_S, OUTBOX_EXPIRY_S, OUTBOX_POLL_S
@@ -41,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 OnErased = Callable[[list[ErasedAlert]], None]
 AlertLog = Callable[[list[str]], Awaitable[bool]]
+Request = OutboxMessage | Erase | Hold | Confirmed | Delivery
 
 
 class OutboxPublisher:
@@ -71,8 +74,8 @@ class OutboxPublisher:
         self._on_erased = on_erased
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
-        self._hub_online = False
-        self._work: list[OutboxMessage | Erase | Hold | Delivery] = []
+        self._hub_online = self._hub_confirms = False
+        self._work: list[Request] = []
         self._refused: dict[Erase | Hold, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
@@ -117,14 +120,19 @@ class OutboxPublisher:
             lambda topic, payload: _on(loop, lambda: kept(topic, payload)),
         )
 
-    def set_hub_online(self, *, online: bool) -> None:
-        """Set whether the hub is online (rule 2). When it returns, everything that waits is retried, and what it
-        acknowledged before is delivered again: a hub that was killed may have lost it.
+    def set_hub_online(self, *, online: bool, confirms: bool = False) -> None:
+        """Set whether the hub is online, and whether it confirms (rule 2). When it returns, everything that waits is
+        retried, and what it acknowledged before is delivered again: a hub that was killed may have lost it.
         """
+        self._hub_confirms = confirms
         if online and not self._hub_online:
             self._try_all = self._hub_returned = True
             self._woken.set()
         self._hub_online = online
+
+    def confirmed(self, message_ids: Iterable[str]) -> None:
+        """The hub has these receipts and counts on its disk (rule 2)."""
+        self._queue(Confirmed(tuple(message_ids)))
 
     def keep(self, message: OutboxMessage) -> None:
         """Store a message and deliver it, with retries until it expires (rule 1)."""
@@ -190,7 +198,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.02)
             self._send_notices()
 
-    def _queue(self, item: OutboxMessage | Erase | Hold | Delivery) -> None:
+    def _queue(self, item: Request) -> None:
         self._work.append(item)
         self._woken.set()
 
@@ -247,11 +255,13 @@ class OutboxPublisher:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self.problem = str(fault)
 
-    async def _handle(self, item: OutboxMessage | Erase | Hold | Delivery) -> None:
+    async def _handle(self, item: Request) -> None:
         if isinstance(item, OutboxMessage):
             await self._store(item)
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
+        elif isinstance(item, Confirmed):
+            await self._disk(lambda: self._outbox.confirmed(item.message_ids))
         else:
             await self._log_alerts()
             await self._carry_out_erasure(item)
@@ -284,6 +294,8 @@ class OutboxPublisher:
         self._refused.pop(requests, None)
         if gone:
             self._on_erased(gone)
+            if self._alert_log is not None:  # rows before receipts, which are stored next
+                await self._alert_log([])
 
     async def _store(self, message: OutboxMessage) -> None:
         try:
@@ -318,6 +330,7 @@ class OutboxPublisher:
             accepted=delivery.accepted,
             acknowledged=delivery.acknowledged,
             monotonic=self._clock.monotonic(),
+            hub_confirms=self._hub_confirms,
         )
 
     def _erase_now(self, requests: Erase | Hold) -> list[ErasedAlert]:

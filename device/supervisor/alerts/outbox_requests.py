@@ -1,4 +1,4 @@
-"""What the outbox publisher is asked to do with alerts that are stored: erase or hold them."""
+"""What the outbox publisher is asked to do with what is stored: erase or hold alerts, drop what the hub confirmed."""
 
 from __future__ import annotations
 
@@ -37,3 +37,10 @@ class Hold:
     kind: Kind
     until: WallTime | None
     reason: str = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The hub has these receipts and counts on its disk."""
+
+    message_ids: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The hub's messages: operator state, judgements of alerts, commands.
+"""The hub's messages: operator state, judgements of alerts, confirmations, commands.
 
 1. A gap in the connection is bridged for a few seconds (the condition says how long); an operator who signs out counts
    at once.
@@ -61,6 +61,7 @@ class Hub:
         self._publisher.subscribe(self._topics.adjudications(name), self._on_adjudication, _ignore)
         for pattern in self._topics.follow_ups(name):
             self._publisher.subscribe(pattern, self._on_follow, _ignore)
+        self._publisher.subscribe(self._topics.received(name), self._on_received, _ignore)
         self._publisher.subscribe(
             self._device.commands,
             lambda topic, payload: self._on_cmd(topic, payload, retained=False),
@@ -92,7 +93,7 @@ class Hub:
         if state.state == "online":
             self._online, self._last_ns = True, int(self._clock.monotonic())
             self.operator, self.session_id = state.operator, state.session_id
-            self._publisher.set_hub_online(online=True)
+            self._publisher.set_hub_online(online=True, confirms=state.confirms)
         else:
             self._away()
 
@@ -118,6 +119,11 @@ class Hub:
             del self._followed[next(iter(self._followed))]
         self._on_follow_up(data)
 
+    def _on_received(self, _: str, payload: bytes) -> None:
+        data = _data(payload, messages.Received)
+        if data is not None:
+            self._publisher.confirmed(data.event_ids)
+
     def _is_of(self, topic: str, alert_id: str) -> bool:
         """Whether a topic is this device's and the alert's of the message."""
         place = topics.parse(topic)
@@ -128,7 +134,7 @@ class Hub:
 
 
 def _ignore(topic: str, _: bytes) -> None:
-    """Rule 3."""
+    """Rule 3; a confirmation, too."""
     event(_log, "hub.retained_judgement_ignored", level=logging.WARNING, topic=topic)
 
 

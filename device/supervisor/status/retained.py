@@ -154,7 +154,13 @@ class Notices:
 
     def receipt(self, erasure: messages.Erasure) -> None:
         """A receipt of an erasure; kept until the hub has acknowledged it."""
-        self._keep(self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
+        self._keep(
+            self._topics.erasure,
+            erasure,
+            erasure.alert_id or erasure.what,
+            MessageClass.RECEIPT,
+            receipt_of=erasure.alert_id,
+        )
 
     def command_reply(self, reply: messages.CommandReply) -> None:
         """The answer to a command: not kept, not retained; the hub repeats what must be answered."""
@@ -188,7 +194,9 @@ class Notices:
         self._publisher.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
         return True
 
-    def _keep(self, topic: str, message: messages.Message, subject: str, kind: MessageClass) -> None:
+    def _keep(
+        self, topic: str, message: messages.Message, subject: str, kind: MessageClass, *, receipt_of: str | None = None
+    ) -> None:
         now = self._clock.wall()
         event_id = uuid7(now)
         payload = events.encode(message, event_id=event_id, source=self._topics.base, subject=subject, at=now)
@@ -200,6 +208,7 @@ class Notices:
                 payload=payload,
                 content_type=events.CONTENT_TYPE,
                 delete_by=wall(now + STATS_KEPT),
+                receipt_of=receipt_of,
             )
         )
 

@@ -68,6 +68,40 @@ def test_a_watchdog_that_nobody_feeds_is_a_warning_on_a_board(tmp_path: Path) ->
     assert (fed.level, fed.text) == ("ok", "Tegra WDT: resets after 120 s")
 
 
+@pytest.mark.parametrize(
+    ("files", "level", "text"),
+    [
+        ({}, "ok", "unknown: this machine has no such reading"),
+        ({"class/watchdog/watchdog0/bootstatus": "0"}, "ok", "no watchdog states that it reset this machine"),
+        (
+            {"class/watchdog/watchdog0/bootstatus": "32", "class/watchdog/watchdog0/identity": "i6300ESB timer"},
+            "warn",
+            "reset by i6300ESB timer",
+        ),
+        ({"devices/platform/bus@0/c360000.pmc/reset_reason": "MAINSWRST"}, "ok", "reset reason MAINSWRST"),
+        (
+            {
+                "devices/platform/c360000.pmc/reset_reason": "BCCPLEXWDT",
+                "class/watchdog/watchdog0/bootstatus": "0",
+            },
+            "warn",
+            "reset reason BCCPLEXWDT",
+        ),
+    ],
+    ids=["nothing", "idle", "watchdog", "restarted", "tegra"],
+)
+def test_a_start_that_a_watchdog_began_is_told_from_others(
+    files: dict[str, str], level: str, text: str, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        file = tmp_path / "sys" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{content}\n")
+    (found,) = health.last_start(tmp_path)
+    assert (found.name, found.level, found.text) == ("last start", level, text)
+    assert "journalctl -b -1" in (found.remedy or "")
+
+
 def test_the_engines_latency_comes_from_the_running_device_and_is_unknown_without(tmp_path: Path) -> None:
     text = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     (tmp_path / "device.yaml").write_text(yaml.safe_dump({**text, "run_dir": str(tmp_path)}))

@@ -98,12 +98,6 @@ def test_an_unacknowledged_alert_stays_due_and_an_acknowledged_one_does_not(
     assert outbox.tally() == {"delivered.alert": 1, "put.alert": 1, "unheard.alert": 1}
 
 
-def test_a_count_is_delivered_without_a_subscriber_and_is_then_gone(outbox: Outbox, noon: WallTime) -> None:
-    outbox.put(count("c-1", noon))
-    assert outbox.report("c-1", accepted=True, acknowledged=False, monotonic=START)
-    assert outbox.waiting()[MessageClass.COUNT] == 0
-
-
 def test_an_alert_and_its_probe_are_kept_together_or_not_at_all(
     outbox: Outbox, message: Build, noon: WallTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,7 +193,10 @@ def test_the_hubs_unit_starts_it_as_the_command_line_knows_it_and_feeds_its_watc
     parser = argparse.ArgumentParser()
     register(parser.add_subparsers())
     parsed = parser.parse_args(arguments)
-    assert (parsed.folder, parsed.console_key) == (Path("/var/lib/lfr-hub"), Path("%d/console-key"))
+    assert (parsed.folder, parsed.console_key) == (
+        Path("/var/lib/lfr-hub"),
+        Path("${CREDENTIALS_DIRECTORY}/console-key"),
+    )
     assert keys["LoadCredential"].startswith("console-key:")
     assert keys["Type"] == "notify"
     assert float(keys["WatchdogSec"]) >= 5 * ALIVE_S

@@ -2,7 +2,8 @@
 
 1. A device writes the topics of the contract in its own branch, and no other; its certificate's common name is its
    user. A certificate that the list of devices does not name has no rights at all.
-2. A device reads the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
+2. A device reads the hub's state, judgements of its own alerts, confirmations of its own receipts and commands to
+   itself, and nothing of other devices.
 3. Probes and views (ciphertext), alerts and volunteers are for the hub. The auditor reads states, counts and receipts;
    a bridge reads no receipts, since they name alerts; the regulator reads counts and heads of the audit logs.
 4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
@@ -61,7 +62,7 @@ def access_list(site: str, devices: tuple[str, ...]) -> str:
     lines += [f"topic read {base}/{branch}" for branch in REGULATOR_READS]
     for device in devices:
         lines += ["", f"user {device}", f"topic read {base}/hub/state", f"topic read {base}/{device}/cmd/+"]
-        lines += [f"topic read {base}/hub/{device}/alert/+/+"]
+        lines += [f"topic read {base}/hub/{device}/alert/+/+", f"topic read {base}/hub/{device}/received"]
         lines += [f"topic write {base}/{device}/{branch}" for branch in DEVICE_BRANCHES]
     lines.append("")
     return "\n".join(lines)

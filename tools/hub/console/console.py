@@ -110,7 +110,13 @@ class Console:
 
     def _commit(self) -> None:
         self._commit_due = False
+        self._commit_and_confirm()
+
+    def _commit_and_confirm(self) -> None:
+        """Write what changed; what a device sends until it is on this disk is confirmed to it."""
         self.desk.commit()
+        if not self.desk.store_problem:
+            self.session.confirmations.send()
 
     async def _wake(self) -> None:
         async with self._news:
@@ -137,7 +143,7 @@ class Console:
             ("judgements", self.session.repeat),
             ("expiry", self._expire),
             (HOLDS_OF_FALSE, self._release_false),
-            ("the desk on the disk", self.desk.commit),
+            ("the desk on the disk", self._commit_and_confirm),
             ("blue list", self._count_passes),
             ("saved counts", self.tallies.save),
             ("blue list in the signed log", self.note_blue_list),

@@ -29,6 +29,7 @@ from device.hub_api.messages import Alert, Message
 from device.hub_api.topics import Place
 from device.logs import event
 from tools.hub.console.case import Case, DeviceView, Picture
+from tools.hub.console.confirmations import CountedOnce, receipt_key
 from tools.hub.console.self_description import describe
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings
@@ -62,7 +63,7 @@ class Desk:
         self._published = published
         self._ends: dict[str, WallTime] = {}
         self._seen: dict[tuple[str, str], None] = {}
-        self._seen_receipts: dict[str, None] = {}
+        self.counted = CountedOnce(store)
         self._gone: dict[str, None] = {}
         self.cases: dict[str, Case] = {}
         self.pictures: dict[str, Picture] = {}
@@ -76,7 +77,6 @@ class Desk:
     def _restore(self, store: SealedDesk) -> None:
         """The cases that the hub held when it last ran; pictures come with `stored_probes`."""
         self._gone = dict.fromkeys(store.gone())
-        self._seen_receipts = dict.fromkeys(store.seen())
         for kept in store.cases():
             self.cases[kept.alert.alert_id] = Case(
                 kept.alert,
@@ -103,8 +103,8 @@ class Desk:
         """Write every change with the counts; after a disk that refused, everything anew."""
         if self._store is None:
             return
-        behind = bool(self._store.problem)
-        if behind:
+        if self._store.problem:
+            self.counted.put_again()
             for case in self.cases.values():
                 self._keep(case)
             for alert_id in self._store.ids() - set(self.cases) - set(self.pictures):
@@ -112,7 +112,9 @@ class Desk:
         content = self._tallies.unkept()
         if content is not None:
             self._store.put_book(content)
-        if not self._store.commit():
+        if self._store.commit():
+            self.counted.committed()
+        else:
             self._tallies.not_kept()
 
     def try_room(self) -> str:
@@ -177,10 +179,8 @@ class Desk:
         if isinstance(data, Alert):
             self._alert(place.device, data, now)
         elif isinstance(data, messages.Erasure):
-            if f"{event.source} {event.id}" not in self._seen_receipts:
+            if self.counted.first_time(event.source, receipt_key(event.id, data)):
                 self._erasure(place.device, data)
-                if self._store is not None:
-                    self._store.put_seen(f"{event.source} {event.id}")
         elif isinstance(data, messages.CommandReply):
             pass  # the session's
         elif isinstance(data, messages.CameraStatus):
@@ -373,7 +373,8 @@ class Desk:
 
     def _erasure(self, device: str, receipt: messages.Erasure) -> None:
         """Erase what a device erased: one alert, one picture, or (its end) everything that it ever sent."""
-        self._tallies.erased(device, receipt)
+        case = None if receipt.alert_id is None else self.cases.get(receipt.alert_id)
+        self._tallies.erased(device, receipt, None if case is None else case.alert.deployment_id)
         if receipt.what == "watchlist" and receipt.reason == "end_of_deployment":
             self._list_end(device, messages.moment(receipt.at))
         if receipt.alert_id is not None and receipt.what in ("alert", "outbox"):

@@ -35,6 +35,7 @@ def _state(
         operator_present=operator == "present",
         session_id=session_id,
         at=rfc3339(now),
+        confirms=state == "online",
     )
 
 

@@ -36,6 +36,7 @@ from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.blue_board import BlueBoard
 from tools.hub.console.case import CommandView
+from tools.hub.console.confirmations import Confirmations
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message, state_message
 from tools.hub.console.live_views import SHOWN_S, LiveViews
@@ -47,6 +48,7 @@ REPEAT_S = 5.0
 SETTLED_S = 5.0
 MESSAGE_MOST_BYTES = 65_536  # a state with all its conditions is some 6 kB
 GIVE_UP_S = 24 * 3600.0
+CONFIRMED = (messages.Erasure, messages.Stats, messages.VolunteerSeen, messages.VolunteerPass)
 
 _log = logging.getLogger(__name__)
 Now = Callable[[], WallTime]
@@ -97,6 +99,7 @@ class HubSession:
         self._opener = opener
         self._now = now
         self._changed = changed
+        self.confirmations = Confirmations(broker, self._topics, mode, now)
         self._judgements: dict[str, _Judgement] = {}
         self._published_state: tuple[messages.Operator, str | None] | None = None
         self.online = False
@@ -307,13 +310,16 @@ class HubSession:
         if received.source != f"lfr/v1/{place.site}/{place.device}":
             raise BadData(f"source {received.source!r} on a topic of {place.device}")
         data = received.data
+        if isinstance(data, CONFIRMED) and not retained:
+            self.confirmations.received(place.device, received.id)
         if isinstance(data, messages.Identity):
             self._identified(place.device, data)
             return
         if isinstance(data, messages.VolunteerSeen | messages.VolunteerPass):
             if self._blue is None or retained:
                 raise BadData("the blue list: a retained message, or a hub without one")
-            self._blue.take(place.device, received.id, data, self._now())
+            if self._desk.counted.first_time(received.source, received.id):
+                self._blue.take(place.device, received.id, data, self._now())
             return
         if isinstance(data, messages.Alert) and self._checks is not None:
             known = self._desk.knows(data.alert_id)

@@ -68,6 +68,7 @@ class ChainCounts:
     engaged: dict[str, str] = field(default_factory=dict)
     disposed: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     erasures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -245,7 +246,8 @@ class _Reader:
             self.into.disposed[alert] = record.disposition
         elif record.what == "hold":
             self.into.held.add(alert)
-        elif record.what == "erased" and record.count:
+        elif record.what == "erased" and record.count and alert not in self.into.gone:
+            self.into.gone.add(alert)  # a device that died before it stored the receipt has logged it again
             self.into.erasures[f"{record.what_gone}.{record.reason}"] += record.count
             if alert not in self.into.judged:
                 self.into.erasures[f"unjudged {record.what_gone}.{record.reason}"] += record.count

@@ -29,7 +29,9 @@ _log = logging.getLogger(__name__)
 
 
 class BootCounts(msgspec.Struct, kw_only=True):
-    """The latest totals of one boot of one device."""
+    """The latest totals of one boot of one device, and their time."""
+
+    at: str = ""
 
     faces_seen: int = 0
     tracks: int = 0
@@ -87,6 +89,8 @@ class Book(msgspec.Struct, kw_only=True):
 
     version: int = VERSION
     deployments: dict[str, Deployment] = {}
+    current: dict[str, str] = {}
+    """Device to its deployment: what it reports after a restart of the hub belongs there."""
 
 
 UNKNOWN = "unknown"
@@ -101,7 +105,7 @@ class Tallies:
         self.book = _book_to_write(file) if kept is None else msgspec.json.decode(kept, type=Book)
         self._dirty = self._unkept = kept is not None
         self._heads = Heads(file.parent / FOLDER)
-        self._current: dict[str, str] = {}
+        self._current = self.book.current
         self._waiting_births: dict[str, Birth] = {}
         self._waiting_lists: dict[str, WatchlistState] = {}
         self._waiting_heads: dict[str, int] = {}
@@ -155,9 +159,13 @@ class Tallies:
         }
 
     def counted(self, device: str, stats: Stats) -> None:
-        """Totals of a boot arrived; later ones replace earlier ones."""
+        """Totals of a boot arrived; later ones replace earlier ones, which may come again after them."""
         tally = self.of(stats.deployment_id) if stats.deployment_id else self.of_device(device)
+        before = tally.boots.get(f"{device}/{stats.boot_id}")
+        if before is not None and before.at > stats.at:
+            return
         tally.boots[f"{device}/{stats.boot_id}"] = BootCounts(
+            at=stats.at,
             faces_seen=stats.faces_seen,
             tracks=stats.tracks,
             quality_rejects=stats.quality_rejects,
@@ -202,10 +210,11 @@ class Tallies:
             tally.watchlist_id = state.watchlist_id
             tally.watchlist_subjects, tally.watchlist_images = state.subjects, state.images
 
-    def erased(self, device: str, receipt: Erasure) -> None:
-        """A receipt of an erasure arrived."""
+    def erased(self, device: str, receipt: Erasure, deployment_id: str | None = None) -> None:
+        """A receipt of an erasure arrived: of an alert of this deployment, or of the device's own."""
         name = f"{receipt.what}.{receipt.reason}"
-        erasures = self.of_device(device).erasures
+        tally = self.of_device(device) if deployment_id is None else self.of(deployment_id)
+        erasures = tally.erasures
         erasures[name] = erasures.get(name, 0) + receipt.count
 
     def headed(self, device: str, head: AuditHead) -> None:
