@@ -1,15 +1,21 @@
 """What `lfr config check` finds beyond the file's own rules: pins of the board, certificates, names on the network.
 
-Each check returns problems as one line a key, with the remedy. The network is asked last and only by `names`.
+Each check returns problems, one a key, with the remedy of the table of symptoms. The network is asked last and only by
+`names`.
 """
 
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from device.domain.symptoms.names import Header, Site
+from device.domain.symptoms.row import Remedy
+from device.domain.symptoms.table import remedy
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -18,10 +24,26 @@ if TYPE_CHECKING:
     from device.edges.gpio.jetson_header import Board
 
 WARN_BEFORE = timedelta(days=14)
-ISSUE_AGAIN = "issue it again at the hub, and put certificate and key on this device together"
 
 
-def pins(lines: GpioConfig, board: Board | None) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """key: of the configuration;  found: what was found there, and the rule;  remedy: from the table of symptoms"""
+
+    key: str
+    found: str
+    remedy: Remedy
+
+    @property
+    def text(self) -> str:
+        """Key and finding, as `lfr doctor` prints them beside the remedy."""
+        return f"{self.key}: {self.found}"
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}"
+
+
+def pins(lines: GpioConfig, board: Board | None) -> list[Problem]:
     """Pins that no board has, or that `board` does not have, and inputs that it cannot read."""
     from device.config.model import INPUTS
     from device.edges.gpio.jetson_header import power_problems
@@ -34,13 +56,14 @@ def pins(lines: GpioConfig, board: Board | None) -> list[str]:
         refused = {line.split(":")[0] for line in found}
         found += board.missing({use: pin for use, pin in named.items() if use not in refused})
         found += board.input_problems({f"lines.{name}": getattr(lines, name) for name in INPUTS})
-    return found
+    parts = (line.partition(": ") for line in found)
+    return [Problem(key, text, remedy(Header.PIN)) for key, _, text in parts]
 
 
-def certificates(config: DeviceConfig, now: datetime) -> tuple[list[str], list[str]]:
+def certificates(config: DeviceConfig, now: datetime) -> tuple[list[Problem], list[Problem]]:
     """Problems and warnings of `mqtt.ca`, `mqtt.cert` and `mqtt.key`; a file that is missing is left to check_files."""
-    problems: list[str] = []
-    warnings: list[str] = []
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
     authority = _certificate("mqtt.ca", config.mqtt.ca, problems)
     own = _certificate("mqtt.cert", config.mqtt.cert, problems)
     for key, one in (("mqtt.ca", authority), ("mqtt.cert", own)):
@@ -49,17 +72,16 @@ def certificates(config: DeviceConfig, now: datetime) -> tuple[list[str], list[s
     if own is not None:
         names = _names(own)
         if config.device not in names:
-            problems.append(
-                f"mqtt.cert: is of {', '.join(names) or 'nobody'}, and this device is {config.device} (`device`); "
-                "use the certificate that was issued to it"
-            )
+            found = f"is of {', '.join(names) or 'nobody'}, and this device is {config.device} (`device`)"
+            problems.append(Problem("mqtt.cert", found, remedy(Site.CERTIFICATE_OF_ANOTHER_DEVICE)))
         _key(config.mqtt.key, own, problems)
     if own is not None and authority is not None and not _issued_by(own, authority):
-        problems.append("mqtt.cert: was not issued by the authority in mqtt.ca; take both from the same hub")
+        found = "was not issued by the authority in mqtt.ca"
+        problems.append(Problem("mqtt.cert", found, remedy(Site.CERTIFICATE_OF_ANOTHER_HUB)))
     return problems, warnings
 
 
-def names(config: DeviceConfig) -> list[str]:
+def names(config: DeviceConfig) -> list[Problem]:
     """Hosts of the configuration that this machine cannot find an address for."""
     hosts = {"mqtt.host": config.mqtt.host}
     if config.trust.url is not None:
@@ -69,23 +91,21 @@ def names(config: DeviceConfig) -> list[str]:
         if parts.scheme in ("rtsp", "rtsps") and parts.hostname:
             hosts[f"cameras[{index}].source"] = parts.hostname
     found = (name_problem(key, host) for key, host in hosts.items())
-    return [f"{problem} (--offline leaves this check out)" for problem in found if problem]
+    return [problem for problem in found if problem is not None]
 
 
-def name_problem(key: str, host: str) -> str:
-    """Why this machine finds no address for a host, with the remedy; empty when it finds one."""
-    from device.supervisor.conditions.symptoms import HEALTH, Health
-
+def name_problem(key: str, host: str) -> Problem | None:
+    """Why this machine finds no address for a host; None when it finds one."""
     try:
         socket.getaddrinfo(host, None)
     except (OSError, UnicodeError) as fault:
-        how = "install avahi-daemon and libnss-mdns, or " if host.endswith(".local") else ""
         why = getattr(fault, "strerror", None) or fault
-        return f"{key}: no address is known for {host} ({why}); {how}{HEALTH[Health.BROKER_NAME].remedy}"
-    return ""
+        known = Site.BROKER_NAME_LOCAL if host.endswith(".local") else Site.BROKER_NAME
+        return Problem(key, f"no address is known for {host} ({why})", remedy(known))
+    return None
 
 
-def _certificate(key: str, path: Path, problems: list[str]) -> Certificate | None:
+def _certificate(key: str, path: Path, problems: list[Problem]) -> Certificate | None:
     from cryptography import x509
 
     try:
@@ -93,22 +113,24 @@ def _certificate(key: str, path: Path, problems: list[str]) -> Certificate | Non
     except OSError:
         return None
     except ValueError:
-        problems.append(f"{key}: {path} holds no certificate (PEM); {ISSUE_AGAIN}")
+        problems.append(Problem(key, f"{path} holds no certificate (PEM)", remedy(Site.CERTIFICATE_UNREADABLE)))
         return None
     if len(found) != 1:
-        problems.append(f"{key}: {path} holds {len(found)} certificates where one belongs; {ISSUE_AGAIN}")
+        text = f"{path} holds {len(found)} certificates where one belongs"
+        problems.append(Problem(key, text, remedy(Site.CERTIFICATE_UNREADABLE)))
         return None
     return found[0]
 
 
-def _dates(key: str, one: Certificate, now: datetime, problems: list[str], warnings: list[str]) -> None:
+def _dates(key: str, one: Certificate, now: datetime, problems: list[Problem], warnings: list[Problem]) -> None:
     begins, ends = one.not_valid_before_utc, one.not_valid_after_utc
     if now < begins:
-        problems.append(f"{key}: is valid from {begins:%Y-%m-%d %H:%M} UTC on; check this machine's clock")
+        text = f"is valid from {begins:%Y-%m-%d %H:%M} UTC on"
+        problems.append(Problem(key, text, remedy(Site.CERTIFICATE_NOT_YET_VALID)))
     elif now > ends:
-        problems.append(f"{key}: expired on {ends:%Y-%m-%d %H:%M} UTC; {ISSUE_AGAIN}")
+        problems.append(Problem(key, f"expired on {ends:%Y-%m-%d %H:%M} UTC", remedy(Site.CERTIFICATE_EXPIRED)))
     elif now > ends - WARN_BEFORE:
-        warnings.append(f"{key}: expires on {ends:%Y-%m-%d %H:%M} UTC; {ISSUE_AGAIN} before that")
+        warnings.append(Problem(key, f"expires on {ends:%Y-%m-%d %H:%M} UTC", remedy(Site.CERTIFICATE_ENDS_SOON)))
 
 
 def _names(own: Certificate) -> list[str]:
@@ -123,7 +145,7 @@ def _names(own: Certificate) -> list[str]:
     return found + others.get_values_for_type(x509.DNSName)
 
 
-def _key(path: Path, own: Certificate, problems: list[str]) -> None:
+def _key(path: Path, own: Certificate, problems: list[Problem]) -> None:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
@@ -132,13 +154,15 @@ def _key(path: Path, own: Certificate, problems: list[str]) -> None:
     except OSError:
         return
     except TypeError:
-        problems.append(f"mqtt.key: {path} needs a password; store it without one, readable by the service alone")
+        problems.append(Problem("mqtt.key", f"{path} needs a password", remedy(Site.KEY_WITH_PASSWORD)))
         return
     except (ValueError, UnsupportedAlgorithm):
-        problems.append(f"mqtt.key: {path} holds no private key (PEM); {ISSUE_AGAIN}")
+        found = f"{path} holds no private key (PEM)"
+        problems.append(Problem("mqtt.key", found, remedy(Site.CERTIFICATE_UNREADABLE)))
         return
     if key.public_key() != own.public_key():
-        problems.append(f"mqtt.key: is not the key of the certificate in mqtt.cert; {ISSUE_AGAIN}")
+        found = "is not the key of the certificate in mqtt.cert"
+        problems.append(Problem("mqtt.key", found, remedy(Site.KEY_OF_ANOTHER_CERTIFICATE)))
 
 
 def _issued_by(own: Certificate, authority: Certificate) -> bool:

@@ -41,7 +41,7 @@ def run_check(args: argparse.Namespace) -> int:
     try:
         config = load_config(args.file)
         summary |= _summary(config)
-        problems += config_checks.pins(config.lines, _board(args.board))
+        problems += map(str, config_checks.pins(config.lines, _board(args.board)))
         if args.offline:
             return _finish(args, summary, problems)
         check_files(config, str(args.file))
@@ -50,9 +50,10 @@ def run_check(args: argparse.Namespace) -> int:
         if "site" not in summary:
             return _finish(args, summary, problems)
     found, warnings = config_checks.certificates(config, datetime.now(timezone.utc))
-    problems += [*found, *config_checks.names(config), *_trust(config.trust, summary)]
+    named = (f"{problem} (--offline leaves this check out)" for problem in config_checks.names(config))
+    problems += [*map(str, found), *named, *_trust(config.trust, summary)]
     if warnings:
-        summary["warnings"] = warnings
+        summary["warnings"] = [str(warning) for warning in warnings]
     return _finish(args, summary, problems)
 
 

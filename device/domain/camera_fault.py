@@ -1,4 +1,4 @@
-"""What can be wrong with a camera that delivers, or has ceased to: one table with text, remedy and consequence.
+"""What can be wrong with a camera that delivers, or has ceased to: one table with text, cause, remedy and consequence.
 
 The vision worker finds a fault (device/edges/camera/picture_health.py), the beat carries its value, and condition,
 status, `lfr why` and the hub's notice print from here.
@@ -32,9 +32,13 @@ class CameraFault(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class FaultText:
-    """text: what was found;  remedy: what to do;  stops: rule 1"""
+    """A row of the table of symptoms (symptoms/table.py), and its consequence.
+
+    text: what was found;  cause: what is behind it most often;  remedy: what to do;  stops: rule 1
+    """
 
     text: str
+    cause: str
     remedy: str
     stops: bool
 
@@ -46,31 +50,58 @@ class FaultText:
 
 FAULTS: dict[CameraFault, FaultText] = {
     CameraFault.STALLED: FaultText(
-        "no picture arrives", "check the camera's power, its cable and the network to it", stops=True
+        "no picture arrives",
+        "power, cable or network of the camera; its encoder has stopped",
+        "check the camera's power, its cable and the network to it",
+        stops=True,
     ),
     CameraFault.SIZE_CHANGED: FaultText(
         "the pictures have another size than configured, or than before",
+        "somebody changed its stream or resolution",
         "set its resolution and main stream back; or correct cameras[].size; without one load the deployment again",
         stops=True,
     ),
     CameraFault.DARK: FaultText(
-        "the picture is dark", "take off the lens cap, light the scene, or open the iris", stops=True
+        "the picture is dark",
+        "night without light, a lens cap, a closed iris",
+        "take off the lens cap, light the scene, or open the iris",
+        stops=True,
     ),
     CameraFault.OVEREXPOSED: FaultText(
-        "most of the picture is white", "shade the lens from sun or lamp, and check exposure and iris", stops=True
+        "most of the picture is white",
+        "sun or a lamp in the lens, wrong exposure",
+        "shade the lens from sun or lamp, and check exposure and iris",
+        stops=True,
     ),
-    CameraFault.COVERED: FaultText("the lens is covered", "uncover and clean the lens", stops=True),
+    CameraFault.COVERED: FaultText(
+        "the lens is covered",
+        "something lies on the lens or hangs before it",
+        "uncover and clean the lens",
+        stops=True,
+    ),
     CameraFault.FROZEN: FaultText(
-        "the picture is frozen: the same one is sent again and again", "restart the camera", stops=True
+        "the picture is frozen: the same one is sent again and again",
+        "the camera's encoder repeats its last picture; or nothing has moved for long in a picture without noise",
+        "walk through its view: it ends at once if the camera works; otherwise restart the camera",
+        stops=True,
     ),
     CameraFault.TURNED: FaultText(
         "the camera shows another scene than when it was started",
+        "wind, a vehicle or a person has moved it",
         "turn it back to its zone; if the view is right, load the deployment again",
         stops=False,
     ),
-    CameraFault.DEFOCUSED: FaultText("the picture is out of focus", "focus or clean the lens", stops=False),
+    CameraFault.DEFOCUSED: FaultText(
+        "the picture is out of focus",
+        "the lens has moved, or is wet or dirty",
+        "focus or clean the lens",
+        stops=False,
+    ),
     CameraFault.STILL: FaultText(
-        "nothing moves but noise: the picture is frozen, or nobody moves", "walk through it to see which", stops=False
+        "nothing moves but noise: the picture is frozen, or nobody moves",
+        "an empty scene, or a camera that repeats its last picture",
+        "walk through it to see which",
+        stops=False,
     ),
 }
 

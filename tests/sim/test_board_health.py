@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from device.domain.symptoms.names import Health
+from device.domain.symptoms.table import advice
 from device.hub_api import messages
-from device.supervisor.conditions.symptoms import Health, text
 from device.supervisor.state_machine import State
 from device.supervisor.timing import HEALTH_S
 from tests.sim.rig import MakeRig, Rig
@@ -47,8 +48,8 @@ def test_a_weak_supply_is_named_with_its_remedy_while_it_recognises(rig: MakeRig
         r.board.events["under-voltage"] += 1
         await asyncio.sleep(2.5)
         assert r.state is State.RECOGNISING
-        assert written(r)["warnings"] == [text(Health.SUPPLY, "under-voltage")]
-        assert text(Health.SUPPLY, "under-voltage") in r.service.said[-1]
+        assert written(r)["warnings"] == [advice(Health.SUPPLY, "under-voltage")]
+        assert advice(Health.SUPPLY, "under-voltage") in r.service.said[-1]
         await asyncio.sleep(31)
         assert written(r)["warnings"] == []
 
@@ -60,6 +61,6 @@ def test_little_memory_is_a_warning(rig: MakeRig) -> None:
         await r.recognising()
         r.board.available_bytes = 300 * 2**20
         await asyncio.sleep(2.5)
-        assert written(r)["warnings"] == [text(Health.MEMORY_LOW, "300 MiB left")]
+        assert written(r)["warnings"] == [advice(Health.MEMORY_LOW, "300 MiB left")]
 
     rig(live=True).play(scene)

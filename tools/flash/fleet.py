@@ -28,6 +28,8 @@ from pydantic import AfterValidator, Field, model_validator
 from device.config.document import load
 from device.config.loader import load_config
 from device.config.model import INPUTS, DeviceConfig, Name, Section, matching
+from device.domain.symptoms.names import Header
+from device.domain.symptoms.table import remedy
 from device.edges.gpio.jetson_header import AGX_ORIN, ORIN_NANO_NX, Board
 from device.errors import ConfigError
 
@@ -136,12 +138,11 @@ def check(file: Path, device: FleetDevice) -> DeviceConfig:
     ]
     board = BOARDS[device.board]
     if board is not None and config.lines.driver == "gpiozero":
-        problems += board.input_problems({f"lines.{name}": getattr(config.lines, name) for name in INPUTS})
-        problems += [
-            f"lines.{name}: {pin} is no GPIO of {board.name}"
-            for name, pin in config.lines.pins.items()
-            if board.pin(pin) is None
+        wrong = [
+            *board.input_problems({f"lines.{name}": getattr(config.lines, name) for name in INPUTS}),
+            *board.missing({f"lines.{name}": pin for name, pin in config.lines.pins.items()}),
         ]
+        problems += [f"{one}; {remedy(Header.PIN)}" for one in wrong]
     if problems:
         raise ConfigError(f"{device.name} (serial number {device.serial})", tuple(problems))
     return config

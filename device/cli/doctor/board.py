@@ -20,6 +20,8 @@ from importlib import metadata, util
 from pathlib import Path
 
 from device.cli.doctor.finding import Finding
+from device.domain.symptoms.names import OnBoard, Program
+from device.domain.symptoms.table import remedy, row_of
 from device.edges.gpio.jetson_header import board_of
 from device.edges.host.board_nodes import NODES, ORIN, THOR, BoardNode
 from device.edges.host.board_release import compatible_of, faults_of, jetpack_of, release_of
@@ -28,7 +30,6 @@ UNIT = "etc/systemd/system/lfr.service"
 SHIPPED = Path(__file__).resolve().parents[3] / "systemd" / "lfr.service"
 ARGUS = "tmp/argus_socket"
 NUMPY_1 = "1."
-EDIT = "systemctl edit lfr.service, add the line under [Service], and report it"
 
 
 def number_of(path: Path) -> tuple[int, int] | None:
@@ -83,7 +84,7 @@ def board(machine: Machine | None = None) -> Iterator[Finding]:
 def _names(here: Machine, names: tuple[str, ...]) -> Iterator[Finding]:
     """Rule 3."""
     if not names:
-        yield Finding("board", "warn", "no device tree: this machine is no board", "run it on the board")
+        yield Finding("board", "warn", "no device tree: this machine is no board", remedy(OnBoard.NO_BOARD))
         return
     known = board_of("\0".join(names))
     chip = next((name for name in names if name in (ORIN, THOR)), None)
@@ -91,19 +92,19 @@ def _names(here: Machine, names: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding("board", "ok", f"{known.name} ({names[0]})")
     elif chip == THOR:
         text = f"{names[0]}: a Thor; its header is not in device/edges/gpio/jetson_header.py yet"
-        yield Finding("board", "warn", text, "use another board for the sign, or add its header's table")
+        yield Finding("board", "warn", text, remedy(OnBoard.HEADER_UNKNOWN))
     else:
-        yield Finding("board", "fail", f"{', '.join(names)} is not known", "add its header to jetson_header.py")
+        yield Finding("board", "fail", f"{', '.join(names)} is not known", remedy(OnBoard.BOARD_UNKNOWN))
     version = release_of(here.root)
     if version is None:
-        yield Finding("jetson linux", "fail", "no /etc/nv_tegra_release", "flash JetPack's root file system")
+        yield Finding("jetson linux", "fail", "no /etc/nv_tegra_release", remedy(OnBoard.NO_RELEASE))
         return
     numbers = ".".join(map(str, version))
     jetpack = jetpack_of(version)
     text = f"{numbers}, JetPack {jetpack}" if jetpack else f"{numbers}: not in the table of releases"
-    yield Finding("jetson linux", "ok" if jetpack else "warn", text, "look into its release notes; add it to the table")
+    yield Finding("jetson linux", "ok" if jetpack else "warn", text, remedy(OnBoard.RELEASE_UNKNOWN))
     for fault in faults_of(version):
-        yield Finding(f"known fault {fault.concerns}", "warn", fault.text, fault.remedy)
+        yield Finding(fault.symptom.value, "warn", row_of(fault.symptom).symptom, remedy(fault.symptom))
 
 
 def _nodes(here: Machine, names: tuple[str, ...]) -> Iterator[Finding]:
@@ -111,12 +112,12 @@ def _nodes(here: Machine, names: tuple[str, ...]) -> Iterator[Finding]:
     try:
         regions, allowed = here.regions(), here.allowed()
     except OSError as fault:
-        yield Finding("device nodes", "fail", f"{fault.filename}: {fault.strerror}", "run it on the board")
+        yield Finding("device nodes", "fail", f"{fault.filename}: {fault.strerror}", remedy(OnBoard.NO_BOARD))
         return
     for node in NODES:
         paths = sorted(path for path in (here.root / "dev").glob(node.pattern) if here.number(path) is not None)
         if not paths and set(node.needs) & set(names):
-            yield Finding(f"/dev/{node.pattern}", "fail", "not there", node.remedy)
+            yield Finding(f"/dev/{node.pattern}", "fail", "not there", remedy(node.missing))
         for path in paths:
             yield _node(here, node, path, regions, allowed)
     everything = {name for known in regions.values() for name in known}
@@ -124,7 +125,7 @@ def _nodes(here: Machine, names: tuple[str, ...]) -> Iterator[Finding]:
     for value in allowed:
         if value not in ours and not _names_something(here, value, everything):
             text = f"DeviceAllow={value} names nothing on this board"
-            yield Finding("unit", "warn", text, "names are those of /proc/devices; take the line out")
+            yield Finding("unit", "warn", text, remedy(OnBoard.LINE_OF_NOTHING))
 
 
 def _node(here: Machine, node: BoardNode, path: Path, regions: dict[int, set[str]], allowed: list[str]) -> Finding:
@@ -134,14 +135,15 @@ def _node(here: Machine, node: BoardNode, path: Path, regions: dict[int, set[str
     if not any(_admits(here, value, (major, minor), called) for value in allowed):
         value = shown if called <= {"misc"} else f"char-{min(called)}"
         text = f"the unit does not admit it: its region is {', '.join(sorted(called)) or 'unnamed'} ({major}:{minor})"
-        return Finding(shown, "fail", text, f"DeviceAllow={value} rw: {EDIT}")
+        return Finding(shown, "fail", text, remedy(OnBoard.NODE_NOT_ALLOWED, line=f"DeviceAllow={value} rw"))
     try:
         here.opens(path)
     except PermissionError:
         group = path.stat().st_gid
-        return Finding(shown, "fail", f"admitted, and refused to this user: group {group}", "run it as the user lfr")
+        text = f"admitted, and refused to this user: group {group}"
+        return Finding(shown, "fail", text, remedy(OnBoard.NODE_REFUSED))
     except OSError as fault:
-        return Finding(shown, "warn", f"admitted; it does not open now: {fault.strerror}", node.remedy)
+        return Finding(shown, "warn", f"admitted; it does not open now: {fault.strerror}", remedy(node.missing))
     return Finding(shown, "ok", f"{', '.join(sorted(called))} ({major}:{minor}) opens")
 
 
@@ -161,19 +163,17 @@ def _names_something(here: Machine, value: str, everything: set[str]) -> bool:
 def _environment(here: Machine, on_board: bool) -> Iterator[Finding]:
     """Rule 4."""
     there = util.find_spec("tensorrt") is not None
-    remedy = "the environment needs `include-system-site-packages = true` (pyvenv.cfg) and the system's own Python"
+    how = remedy(OnBoard.SYSTEM_PACKAGES)
     absent = "not seen: JetPack's is a package of the system"
-    yield Finding("tensorrt in sight", "ok" if there else "warn", "yes" if there else absent, remedy)
+    yield Finding("tensorrt in sight", "ok" if there else "warn", "yes" if there else absent, how)
     numpy = metadata.version("numpy")
     fits = numpy.startswith(NUMPY_1) or util.find_spec("jetson_utils") is None
     text = f"numpy {numpy}" + (
         "" if fits else ": jetson_utils is compiled against NumPy 1 and does not import beside it"
     )
-    yield Finding("numpy for jetson_utils", "ok" if fits else "fail", text, "flash with the kit: its numpy is 1.26.4")
+    yield Finding("numpy for jetson_utils", "ok" if fits else "fail", text, remedy(Program.NUMPY))
     socket = here.root / ARGUS
     if on_board and not socket.is_socket():
-        yield Finding(
-            "camera daemon", "warn", f"/{ARGUS} is not there", "for CSI cameras: systemctl start nvargus-daemon"
-        )
+        yield Finding("camera daemon", "warn", f"/{ARGUS} is not there", remedy(OnBoard.CAMERA_DAEMON))
     elif on_board:
         yield Finding("camera daemon", "ok", f"/{ARGUS}; the unit binds it into its private /tmp")

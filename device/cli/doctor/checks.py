@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from device.cli.doctor import evidence, gpu, health, keys
 from device.cli.doctor.finding import Finding, Level
 from device.domain.conditions import ConditionName
-from device.supervisor.conditions.symptoms import CONDITIONS, HEALTH, Health
+from device.domain.limits import ROOM_FOR_MODELS_BYTES
+from device.domain.symptoms.names import Header, Health, Program, Protection, Site
+from device.domain.symptoms.table import remedy
 
 if TYPE_CHECKING:
     from device.config.model import DeviceConfig, GpioConfig, Mqtt
 
-DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
 TRIAL_S = 30.0
 TRIAL = """
@@ -33,26 +34,24 @@ granted = begin()
 granted.update(lock_down(Camera()))
 os.write(out, json.dumps(granted).encode())
 """
-UNIT = "as systemd/lfr.service has it"
 PROTECTIONS = {
-    "core_limit_0": ("no core file", f"LimitCORE=0, {UNIT}"),
-    "not_dumpable": ("no debugger of the same user, no core", "a kernel with PR_SET_DUMPABLE"),
-    "no_new_privileges": ("no program gives it more rights", "Linux 3.5 or later"),
-    "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
-    "no_file_writes": ("the kernel refuses every byte to any file", "a kernel with RLIMIT_FSIZE"),
-    "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
-    "standard_streams": ("output of libraries is discarded", "a machine with /dev/null"),
-    "environment": ("started with an allow list of variables", "start it by lfr run"),
-    "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
-    "landlock_writes": ("no path can be written, made, removed or executed", "Linux 5.13 or later, with Landlock"),
-    "landlock_reads": ("only code, models and the source can be read", "Linux 5.13 or later, with Landlock"),
-    "seccomp": (
-        "no program, no socket but the camera's, no memory file",
-        "x86-64 or aarch64 with CONFIG_SECCOMP_FILTER",
-    ),
+    Protection.CORE_LIMIT: "no core file",
+    Protection.NOT_DUMPABLE: "no debugger of the same user, no core",
+    Protection.NO_NEW_PRIVILEGES: "no program gives it more rights",
+    Protection.MEMORY_LOCKED: "memory is never swapped",
+    Protection.NO_FILE_WRITES: "the kernel refuses every byte to any file",
+    Protection.NO_FILES_OPEN: "no file is open for writing",
+    Protection.STANDARD_STREAMS: "output of libraries is discarded",
+    Protection.ENVIRONMENT: "started with an allow list of variables",
+    Protection.FREED_MEMORY: "freed memory is overwritten by the allocator",
+    Protection.LANDLOCK_WRITES: "no path can be written, made, removed or executed",
+    Protection.LANDLOCK_READS: "only code, models and the source can be read",
+    Protection.SECCOMP: "no program, no socket but the camera's, no memory file",
 }
-"""What a worker asks for (device.worker.lockdown): what it means, and what helps where it is refused."""
-MUST_HOLD = frozenset({"core_limit_0", "not_dumpable", "no_file_writes", "no_new_privileges"})
+"""What a worker asks for (device.worker.lockdown), and what it means."""
+MUST_HOLD = frozenset(
+    {Protection.CORE_LIMIT, Protection.NOT_DUMPABLE, Protection.NO_FILE_WRITES, Protection.NO_NEW_PRIVILEGES}
+)
 PACKAGES = (
     "numpy",
     "msgspec",
@@ -83,7 +82,7 @@ def all_checks(config: Path | None) -> Iterator[Finding]:
 def python() -> Iterator[Finding]:
     version = platform.python_version()
     good = sys.version_info >= (3, 10)
-    yield Finding("python", "ok" if good else "fail", f"{version} on {platform.machine()}", "use Python 3.10 or later")
+    yield Finding("python", "ok" if good else "fail", f"{version} on {platform.machine()}", remedy(Program.PYTHON))
 
 
 def packages() -> Iterator[Finding]:
@@ -91,14 +90,14 @@ def packages() -> Iterator[Finding]:
         try:
             yield Finding(name, "ok", metadata.version(name))
         except metadata.PackageNotFoundError:
-            yield Finding(name, "fail", "not installed", "make setup")
+            yield Finding(name, "fail", "not installed", remedy(Program.PACKAGE))
 
 
 def runtimes() -> Iterator[Finding]:
     """CPU runtimes: one is needed, also on a board, where the portable one verifies TensorRT's plans."""
     found = [name for name in ("openvino", "onnxruntime") if util.find_spec(name) is not None]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in found)
-    yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", "make setup")
+    yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", remedy(Program.PACKAGE))
     yield from _default_backend()
 
 
@@ -109,7 +108,7 @@ def _default_backend() -> Iterator[Finding]:
     try:
         yield Finding("default backend", "ok", default_backend())
     except EnginesError as fault:
-        yield Finding("default backend", "fail", str(fault), "make setup")
+        yield Finding("default backend", "fail", str(fault), remedy(Program.PACKAGE))
 
 
 def models() -> Iterator[Finding]:
@@ -120,7 +119,8 @@ def models() -> Iterator[Finding]:
 
     found, damaged = readable_cards()
     for fault in damaged:
-        yield Finding(f"card {Path(fault.place).stem}", "fail", "; ".join((fault.place, *fault.problems)), fault.remedy)
+        text = "; ".join((fault.place, *fault.problems))
+        yield Finding(f"card {Path(fault.place).stem}", "fail", text, remedy(Program.CARD))
     for card in found:
         try:
             file, _ = verified(card, models_dir())
@@ -129,18 +129,18 @@ def models() -> Iterator[Finding]:
             if card.optional:
                 yield Finding(f"model {card.name}", "ok", f"not here, and not needed: `lfr engines fetch {card.name}`")
             else:
-                yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
+                yield Finding(f"model {card.name}", "fail", str(fault), remedy(Program.MODEL))
         except EnginesError as fault:
-            yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
+            yield Finding(f"model {card.name}", "fail", str(fault), remedy(Program.MODEL))
 
 
 def gpio() -> Iterator[Finding]:
     chips = sorted(Path("/dev").glob("gpiochip*"))
     unreadable = [str(chip) for chip in chips if not os.access(chip, os.R_OK | os.W_OK)]
     if not chips:
-        yield Finding("gpio", "warn", "no GPIO chip", HEALTH[Health.GPIO_ABSENT].remedy)
+        yield Finding("gpio", "warn", "no GPIO chip", remedy(Header.GPIO_ABSENT))
     elif unreadable:
-        yield Finding("gpio", "fail", f"no access to {', '.join(unreadable)}", HEALTH[Health.GPIO_ACCESS].remedy)
+        yield Finding("gpio", "fail", f"no access to {', '.join(unreadable)}", remedy(Header.GPIO_ACCESS))
     else:
         yield Finding("gpio", "ok", ", ".join(chip.name for chip in chips))
 
@@ -150,13 +150,13 @@ def clock() -> Iterator[Finding]:
 
     good = SystemClock().synchronised()
     text = "synchronised" if good else "not synchronised: live cameras will not run"
-    yield Finding("clock", "ok" if good else "warn", text, CONDITIONS[ConditionName.CLOCK_SYNCHRONISED].remedy)
+    yield Finding("clock", "ok" if good else "warn", text, remedy(ConditionName.CLOCK_SYNCHRONISED))
 
 
 def memory() -> Iterator[Finding]:
     swaps = Path("/proc/swaps")
     used = [line.split()[0] for line in swaps.read_text().splitlines()[1:]] if swaps.exists() else []
-    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", HEALTH[Health.SWAP].remedy)
+    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", remedy(Health.SWAP))
     pattern = Path("/proc/sys/kernel/core_pattern")
     where = pattern.read_text().strip() if pattern.exists() else "unknown"
     yield Finding("core dumps", "ok", f"pattern {where!r}; every process of the device sets its limit to 0")
@@ -169,7 +169,7 @@ def lockdown() -> Iterator[Finding]:
 
     version = landlock.abi()
     text = f"ABI {version}" if version else "the kernel has none, or it is switched off"
-    yield Finding("landlock", "ok" if version else "warn", text, "Linux 5.13 or later, booted with lsm=landlock,…")
+    yield Finding("landlock", "ok" if version else "warn", text, remedy(Program.LANDLOCK))
     tried = subprocess.run(
         [sys.executable, "-I", "-c", TRIAL],
         env=worker_environment(os.environ),
@@ -182,12 +182,14 @@ def lockdown() -> Iterator[Finding]:
         granted: dict[str, bool] = json.loads(tried.stdout)
     except ValueError:
         last = (tried.stderr.strip().splitlines() or ["no output"])[-1]
-        yield Finding("lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", "report this")
+        yield Finding(
+            "lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", remedy(Program.LOCK_DOWN)
+        )
         return
-    for name, (what, remedy) in PROTECTIONS.items():
-        holds = granted.get(name, False)
-        level: Level = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
-        yield Finding(f"lock {name}", level, what if holds else f"NOT granted: {what}", remedy)
+    for one, what in PROTECTIONS.items():
+        holds = granted.get(one.key, False)
+        level: Level = "ok" if holds else "fail" if one in MUST_HOLD else "warn"
+        yield Finding(one.value, level, what if holds else f"NOT granted: {what}", remedy(one))
 
 
 def disk() -> Iterator[Finding]:
@@ -196,7 +198,7 @@ def disk() -> Iterator[Finding]:
 
     free = disk_free_bytes(cache_dir())
     text = f"{free / 1e9:.1f} GB free for {cache_dir()}"
-    yield Finding("disk", "ok" if free >= DISK_BYTES else "warn", text, "free at least 2 GB")
+    yield Finding("disk", "ok" if free >= ROOM_FOR_MODELS_BYTES else "warn", text, remedy(Health.CACHE_FULL))
 
 
 def temperature() -> Iterator[Finding]:
@@ -204,21 +206,20 @@ def temperature() -> Iterator[Finding]:
 
     found = temperatures()
     if not found.zones:
-        remedy = "a live device needs one: thermal zones of the kernel under /sys/class/thermal"
-        yield Finding("temperature", "warn", "no sensor can be read", remedy)
+        yield Finding("temperature", "warn", "no sensor can be read", remedy(Health.NO_SENSOR))
         return
     nearest = min(found.zones, key=lambda zone: zone.margin_c)
     text = f"{len(found.zones)} sensors, nearest to its limit: {nearest.name} {nearest.temperature_c:.0f} of "
     text += f"{nearest.most_c:.0f} °C" + ("; the machine has reduced its clock" if found.slowed else "")
-    cool = nearest.margin_c > 0 and not found.slowed
-    yield Finding("temperature", "ok" if cool else "warn", text, CONDITIONS[ConditionName.TEMPERATURE].remedy)
+    cool = nearest.margin_c > 0
+    how = remedy(Health.SLOWED_BY_HEAT if cool else ConditionName.TEMPERATURE)
+    yield Finding("temperature", "ok" if cool and not found.slowed else "warn", text, how)
 
 
 def service() -> Iterator[Finding]:
     present = _has_systemd_python()
-    remedy = "pip install .[device-systemd] (needs libsystemd-dev)"
     text = "present" if present else "absent: needed only under systemd"
-    yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
+    yield Finding("systemd-python", "ok" if present else "warn", text, remedy(Program.SYSTEMD_PYTHON))
 
 
 def _has_systemd_python() -> bool:
@@ -235,7 +236,7 @@ def root_of_trust(roots: Path) -> Finding:
     try:
         mode, _ = trusted_root(roots)
     except (RefusedByCondition, Unavailable) as fault:
-        return Finding("root of trust", "fail", str(fault), "copy it from the hub, by hand, once")
+        return Finding("root of trust", "fail", str(fault), remedy(Site.ROOT_OF_TRUST))
     return Finding("root of trust", "ok", f"mode {mode.value}, in {roots}")
 
 
@@ -249,7 +250,7 @@ def header_pins(lines: GpioConfig) -> Iterator[Finding]:
     except OSError:
         board = None
     for problem in config_checks.pins(lines, board):
-        yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
+        yield Finding("header pins", "fail", problem.text, problem.remedy)
 
 
 def certificates(config: DeviceConfig) -> Iterator[Finding]:
@@ -257,17 +258,12 @@ def certificates(config: DeviceConfig) -> Iterator[Finding]:
     from device.cli import config_checks
 
     problems, warnings = config_checks.certificates(config, datetime.now(timezone.utc))
-    for text in problems:
-        yield Finding("certificates", "fail", *_with_remedy(text))
-    for text in warnings:
-        yield Finding("certificates", "warn", *_with_remedy(text))
+    for one in problems:
+        yield Finding("certificates", "fail", one.text, one.remedy)
+    for one in warnings:
+        yield Finding("certificates", "warn", one.text, one.remedy)
     if not problems and not warnings:
         yield Finding("certificates", "ok", f"of {config.device}, and the key is theirs")
-
-
-def _with_remedy(text: str) -> tuple[str, str]:
-    found, _, remedy = text.partition("; ")
-    return found, remedy
 
 
 def configuration(file: Path, *, network: bool = True) -> Iterator[Finding]:
@@ -280,7 +276,7 @@ def configuration(file: Path, *, network: bool = True) -> Iterator[Finding]:
         check_files(config, str(file))
     except ConfigError as fault:
         for problem in fault.problems:
-            yield Finding("configuration", "fail", problem, f"mend {file}")
+            yield Finding("configuration", "fail", problem, remedy(Site.CONFIGURATION, file=file))
         return
     yield Finding("configuration", "ok", str(file))
     yield from header_pins(config.lines)
@@ -299,11 +295,11 @@ def broker(mqtt: Mqtt) -> Finding:
 
     where = f"{mqtt.host}:{mqtt.port}"
     if problem := config_checks.name_problem("mqtt.host", mqtt.host):
-        return Finding("broker", "fail", *_with_remedy(problem))
+        return Finding("broker", "fail", problem.text, problem.remedy)
     try:
         socket.create_connection((mqtt.host, mqtt.port), timeout=CONNECT_S).close()
     except OSError as fault:
-        return Finding("broker", "fail", f"{where}: {fault.strerror or fault}", HEALTH[Health.BROKER_SILENT].remedy)
+        return Finding("broker", "fail", f"{where}: {fault.strerror or fault}", remedy(Site.BROKER_SILENT))
     return Finding("broker", "ok", f"{where} accepts connections")
 
 

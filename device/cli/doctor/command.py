@@ -55,7 +55,7 @@ def run_doctor(args: argparse.Namespace) -> int:
             print(logs.journal_line(line, LEVELS[finding.level]) if in_journal else line, flush=True)
     worst = any(finding.level == "fail" for finding in findings)
     if args.json:
-        rows = [{"name": f.name, "level": f.level, "text": f.text, "remedy": f.remedy} for f in findings]
+        rows = [_row(finding) for finding in findings]
         print(json.dumps({"ok": not worst, "findings": rows}, ensure_ascii=False))
     if args.self_test:
         from device.cli.doctor.self_test import summary
@@ -63,6 +63,13 @@ def run_doctor(args: argparse.Namespace) -> int:
 
         service_manager().status(summary(findings))
     return 69 if worst else 0
+
+
+def _row(finding: Finding) -> dict[str, str]:
+    """A finding for machines. symptom: the name of its row in SYMPTOMS.md; both are empty without a remedy."""
+    symptom = finding.remedy.symptom if finding.remedy is not None else ""
+    found = {"name": finding.name, "level": finding.level, "text": finding.text}
+    return found | {"symptom": symptom, "remedy": finding.remedy or ""}
 
 
 def _refuse_mixed(args: argparse.Namespace) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from device.cli.doctor.finding import Finding
+from device.domain.symptoms.names import Program
+from device.domain.symptoms.table import remedy
 from device.errors import EvidenceUnusable, LfrError
 
 if TYPE_CHECKING:
     from device.config.model import Vision
-
-REMEDY = "see calibration/README.md; without evidence a device opens no camera"
 
 
 def shipped_evidence() -> Iterator[Finding]:
@@ -22,7 +22,7 @@ def shipped_evidence() -> Iterator[Finding]:
     try:
         artefact = read(shipped(RECOGNISER_DEFAULT), trusted_keys())
     except EvidenceUnusable as fault:
-        yield Finding("evidence", "fail", f"the shipped one: {fault}", "install the program again")
+        yield Finding("evidence", "fail", f"the shipped one: {fault}", remedy(Program.EVIDENCE_SHIPPED))
         return
     precisions = ", ".join(row.precision for row in artefact.precisions)
     most = min(row.largest_list for row in artefact.precisions)
@@ -43,4 +43,4 @@ def of_vision(vision: Vision) -> Iterator[Finding]:
         found = evidence_for(engine_of(*models, resolved(vision.backend)), terms)
         yield Finding("evidence for it", "ok", f"{found.name}: lists of up to {found.largest_list:,} people")
     except LfrError as fault:
-        yield Finding("evidence for it", "fail", str(fault), REMEDY)
+        yield Finding("evidence for it", "fail", str(fault), remedy(Program.EVIDENCE_OF_CONFIGURATION))

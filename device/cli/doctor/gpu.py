@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from device.cli.doctor.finding import Finding
+from device.domain.symptoms.names import Program
+from device.domain.symptoms.table import remedy
 
 Level = Literal["ok", "warn"]
 TRIAL_S = 30.0
@@ -34,8 +36,6 @@ except EnginesError as fault:
     found["fault"] = str(fault)
 print(json.dumps(found))
 """
-BUILD = "lfr engines build"
-JETPACK = "install JetPack's python3-libnvinfer; the environment must see the system's packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,22 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
     """All lines."""
 
     absent: Level = "warn" if board.exists() else "ok"
-    for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device-cuda]")):
+    for module, symptom in (("tensorrt", Program.TENSORRT), ("pycuda", Program.PYCUDA)):
         if util.find_spec(module) is None:
             text = "absent" if board.exists() else "absent; needed on a board only"
-            yield Finding(module, absent, text, remedy)
+            yield Finding(module, absent, text, remedy(symptom))
         else:
             yield Finding(module, "ok", _version(module))
     here = _here()
     if here is None:
-        yield Finding("cuda", absent, "not checked: it needs PyCUDA", "pip install .[device-cuda]")
+        yield Finding("cuda", absent, "not checked: it needs PyCUDA", remedy(Program.PYCUDA))
     elif here.gpu is None:
-        yield Finding("cuda", absent, here.fault, "install the board's JetPack")
+        yield Finding("cuda", absent, here.fault, remedy(Program.CUDA))
     else:
         megabytes = here.total_bytes // 10**6
         yield Finding("cuda", "ok", f"{here.gpu}, compute capability {here.capability}, {megabytes} MB")
         if here.tensorrt is None:
-            yield Finding("tensorrt on this gpu", "warn", here.fault, JETPACK)
+            yield Finding("tensorrt on this gpu", "warn", here.fault, remedy(Program.TENSORRT))
         else:
             yield Finding("tensorrt on this gpu", "ok", here.tensorrt)
     yield from plans(here, absent)
@@ -85,14 +85,14 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
 
     files = sorted(plans_dir().glob("*.json"))
     if not files:
-        yield Finding("plans", absent, f"none in {plans_dir()}", f"{BUILD} on the board")
+        yield Finding("plans", absent, f"none in {plans_dir()}", remedy(Program.NO_PLANS))
     for file in files:
         try:
             plan = described(file)
             key, now = plan.key, read(models_dir()).get(plan.key.card, {}).get(plan.key.precision)
             again = command_for(card(key.card), key)
         except EnginesError as fault:
-            yield Finding(f"plan {file.stem}", "warn", str(fault), BUILD)
+            yield Finding(f"plan {file.stem}", "warn", str(fault), remedy(Program.PLAN_UNREADABLE))
             continue
         wrong = []
         if here is None or here.gpu is None or here.tensorrt is None:
@@ -105,7 +105,8 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
         if not content.is_file() or sha256_of(content) != plan.sha256:
             wrong.append("its file is missing, damaged or changed")
         good = f"batch {key.profile.least} to {key.profile.most}, {plan.device_bytes / 1e6:.1f} MB a context"
-        yield Finding(f"plan {file.stem}", "warn" if wrong else "ok", "; ".join(wrong) or good, again)
+        how = remedy(Program.PLAN, command=again)
+        yield Finding(f"plan {file.stem}", "warn" if wrong else "ok", "; ".join(wrong) or good, how)
 
 
 def _here() -> Here | None:
@@ -135,13 +136,12 @@ def _version(module: str) -> str:
 
 def _jetson_utils(absent: Level) -> Finding:
     """Whether it is the real PyCUDA, with its C extension; a public index has another package of that name."""
-
-    remedy = "build it from dusty-nv/jetson-utils; never install it by name"
+    how = remedy(Program.JETSON_UTILS)
     if util.find_spec("jetson_utils") is None:
-        return Finding("jetson_utils", absent, "absent", remedy)
+        return Finding("jetson_utils", absent, "absent", how)
     try:
         import jetson_utils
     except (ImportError, OSError) as fault:
-        return Finding("jetson_utils", "warn", f"cannot be imported: {fault}", remedy)
+        return Finding("jetson_utils", "warn", f"cannot be imported: {fault}", how)
     real = bool(getattr(jetson_utils, "HAS_JETSON_UTILS_EXT", False))
-    return Finding("jetson_utils", "ok" if real else "warn", "present" if real else "without its C extension", remedy)
+    return Finding("jetson_utils", "ok" if real else "warn", "present" if real else "without its C extension", how)

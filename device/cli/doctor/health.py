@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.cli.doctor.finding import Finding, Level
-from device.supervisor.conditions.symptoms import HEALTH, Health
+from device.domain.symptoms.names import Health
+from device.domain.symptoms.table import remedy
 
 if TYPE_CHECKING:
     from device.config.model import DeviceConfig
@@ -57,8 +58,8 @@ def hardware_watchdog(root: Path = Path("/"), *, on_board: bool | None = None) -
         for one in found
     )
     fed = any(one.active for one in found)
-    remedy = HEALTH[Health.WATCHDOG_IDLE].remedy
-    yield Finding(Health.WATCHDOG_IDLE.value, "ok" if fed else wanted, text or "none", remedy)
+    how = remedy(Health.WATCHDOG_IDLE)
+    yield Finding(Health.WATCHDOG_IDLE.value, "ok" if fed else wanted, text or "none", how)
 
 
 def last_start(root: Path = Path("/")) -> Iterator[Finding]:
@@ -89,7 +90,7 @@ def of_engine(config: DeviceConfig) -> Iterator[Finding]:
 
 def _line(symptom: Health, unknown: Level, text: str | None, wrong: bool) -> Finding:
     """One line. text: None when the reading is unknown."""
-    remedy = HEALTH[symptom].remedy
+    how = remedy(symptom)
     if text is None:
-        return Finding(symptom.value, unknown, "unknown: this machine has no such reading", remedy)
-    return Finding(symptom.value, "warn" if wrong else "ok", text, remedy)
+        return Finding(symptom.value, unknown, "unknown: this machine has no such reading", how)
+    return Finding(symptom.value, "warn" if wrong else "ok", text, how)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from device.cli.doctor.finding import Finding
-from device.supervisor.conditions.symptoms import HEALTH, Health
+from device.domain.symptoms.names import Health, Site
+from device.domain.symptoms.table import remedy
 
 if TYPE_CHECKING:
     from device.config.model import DeviceConfig
@@ -30,24 +31,23 @@ def key_store() -> Iterator[Finding]:
     held = "TPM present, and not used yet" if TPM.exists() else "no TPM"
     text = f"RAM only ({held}): a deployment's key is lost at a power cut"
     level: Literal["ok", "warn"] = "warn" if swapped else "ok"
-    yield Finding(
-        "key store", level, f"{text}{'; but swap is on, and RAM may reach a disk' if swapped else ''}", "swapoff -a"
-    )
+    text += "; but swap is on, and RAM may reach a disk" if swapped else ""
+    yield Finding("key store", level, text, remedy(Health.SWAP))
 
 
 def eraser() -> Iterator[Finding]:
     """Whether the timer that erases without the supervisor is switched on."""
 
-    remedy = HEALTH[Health.ERASER_OFF].remedy
+    how = remedy(Site.ERASER_OFF)
     if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
         text = "no systemd runs here: what is past its time is erased at the next start, not before"
-        yield Finding("eraser", "warn", text, remedy)
+        yield Finding("eraser", "warn", text, how)
         return
     asked = subprocess.run(
         ["systemctl", "is-active", TIMER], capture_output=True, text=True, check=False, timeout=ASK_S
     ).stdout.strip()
     active = asked == "active"
-    yield Finding("eraser", "ok" if active else "fail", f"{TIMER} is {asked or 'unknown'}", remedy)
+    yield Finding("eraser", "ok" if active else "fail", f"{TIMER} is {asked or 'unknown'}", how)
 
 
 def of_device(config: DeviceConfig) -> Iterator[Finding]:
@@ -75,17 +75,18 @@ def _device_key(state_dir: Path) -> Iterator[Finding]:
         yield Finding("device key", "ok", f"none in {state_dir} yet; it is made on the first start")
         return
     except (OSError, BadData) as fault:
-        yield Finding("device key", "fail", f"{key}: {fault}", "run this as the service's user, or as root")
+        yield Finding("device key", "fail", f"{key}: {fault}", remedy(Site.DEVICE_KEY_UNREADABLE))
         return
     safe = mode == 0o600
-    yield Finding("device key", "ok" if safe else "fail", f"{known[:16]}…, mode {mode:04o}", f"chmod 600 {key}")
+    how = remedy(Site.DEVICE_KEY_OPEN, file=key)
+    yield Finding("device key", "ok" if safe else "fail", f"{known[:16]}…, mode {mode:04o}", how)
     if (state_dir / FOLDER).is_dir():
         found = verify(state_dir / FOLDER, known)
         text = f"{found.rows} rows, signed up to row {found.signed_upto}"
         broken = "" if found.ok else f": {found.broken.text if found.broken else 'counts do not balance'}"
         first_minute = found.broken is not None and found.broken.kind == "unsigned"
         level: Literal["ok", "warn", "fail"] = "ok" if found.ok else "warn" if first_minute else "fail"
-        yield Finding("audit log", level, text + broken, "lfr audit verify")
+        yield Finding("audit log", level, text + broken, remedy(Site.AUDIT_LOG))
 
 
 def _orders(state_dir: Path) -> Iterator[Finding]:
@@ -96,6 +97,6 @@ def _orders(state_dir: Path) -> Iterator[Finding]:
     overdue = [order["deployment"] for order in orders if order["end_ms"] + 120_000 < time.time() * 1000]
     if overdue:
         text = f"past its time and still here: {', '.join(overdue)}"
-        yield Finding("erasure orders", "fail", text, "journalctl -u lfr-erase; then delete by hand")
+        yield Finding("erasure orders", "fail", text, remedy(Site.ERASURE_OVERDUE))
     else:
         yield Finding("erasure orders", "ok", f"{len(orders)} deployments to be erased at their end")

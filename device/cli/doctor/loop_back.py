@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 
 from device.cli.doctor.finding import Finding
 from device.config.model import INPUTS, GpioConfig
+from device.domain.symptoms.names import Header
+from device.domain.symptoms.table import remedy
 from device.ports.gpio import LineLevels
 
 PATTERN = (False, True, False, True, True, False, False, True, False)
 FOLLOW_S = 0.5  # a wire takes microseconds; an emulated machine that stands still for a while takes longer
 SETTLE_S = 0.02
-PULL = "set the pull in the board's pinmux (`lfr flash kit` makes the overlay), or fit 10 kΩ (WIRING.md)"
-BRIDGE = "check the bridge; mux both pads as GPIO (overlay of `lfr flash kit`, or jetson-io), then `lfr doctor --board`"
-SHORT = "look for a short between the two, and that each key names the pin it is wired to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,8 @@ class LoopBack:
                     self.broken.add(name)
                     wanted = "up" if INPUTS[name] else "down"
                     text = f"reads {_level(not INPUTS[name])} without a bridge: no pull-{wanted}"
-                    yield Finding(self.called(name), "fail", f"{text} (all outputs {_level(level)})", PULL)
+                    text += f" (all outputs {_level(level)})"
+                    yield Finding(self.called(name), "fail", text, remedy(Header.PULL))
         self._drive_all(False)
 
     def try_bridge(self, bridge: Bridge, bridged: Mapping[str, str]) -> Finding:
@@ -79,7 +79,7 @@ class LoopBack:
                 self.lines.drive(bridge.output, False)
                 self.broken |= {bridge.output, bridge.input}
                 text = f"driven {_level(level)}, read {_level(not level)} (step {position} of {len(PATTERN)})"
-                return Finding(name, "fail", text, BRIDGE)
+                return Finding(name, "fail", text, remedy(Header.BRIDGE))
             others = [one for one in self.inputs if bridged.get(one) != bridge.output]
             if not level:
                 at_rest = {one: self.lines.high(one) for one in others}
@@ -87,7 +87,7 @@ class LoopBack:
                 self.lines.drive(bridge.output, False)
                 self.broken |= {bridge.output, *others}
                 text = f"{', '.join(self.called(other) for other in others)} follows as well"
-                return Finding(name, "fail", text, SHORT)
+                return Finding(name, "fail", text, remedy(Header.SHORT))
         self.works |= {bridge.output, bridge.input}
         return Finding(name, "ok", f"followed {len(PATTERN)} of {len(PATTERN)} levels")
 
@@ -98,9 +98,9 @@ class LoopBack:
             if name in self.works:
                 yield Finding(what, "ok", "works")
             elif name in self.broken:
-                yield Finding(what, "fail", "none of its bridges worked", BRIDGE)
+                yield Finding(what, "fail", "none of its bridges worked", remedy(Header.BRIDGE))
             else:
-                yield Finding(what, "warn", "not bridged, so not checked", "run it again with a bridge to this line")
+                yield Finding(what, "warn", "not bridged, so not checked", remedy(Header.NOT_BRIDGED))
 
     def called(self, name: str) -> str:
         """A line by key and pin."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from device.cli.doctor import board, checks
 from device.cli.doctor.finding import Finding
+from device.domain.symptoms.names import Program
+from device.domain.symptoms.table import remedy
 from device.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ except LfrError as fault:
     found["fault"] = str(fault)
 os.write(out, json.dumps(found).encode())
 """
-REMEDY = "lfr engines build --config FILE on a GPU; lfr engines prepare, then lfr engines compare"
 
 
 def self_test(config: Path) -> Iterator[Finding]:
@@ -68,20 +69,21 @@ def engines(vision: Vision) -> Iterator[Finding]:
         "recogniser": vision.recogniser,
         "screen": vision.screen,
     }
+    how = remedy(Program.ENGINES)
     command = [sys.executable, "-I", "-c", ENGINES, json.dumps(asked)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=ENGINES_S, check=False)
         found = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        yield Finding("engines", "fail", f"no answer within {ENGINES_S:.0f} s", REMEDY)
+        yield Finding("engines", "fail", f"no answer within {ENGINES_S:.0f} s", how)
         return
     except ValueError:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
-        yield Finding("engines", "fail", f"the trial ended with status {done.returncode}: {last}", REMEDY)
+        yield Finding("engines", "fail", f"the trial ended with status {done.returncode}: {last}", how)
         return
     wrong = found.get("fault") or found["wrong"]
     text = wrong or f"{found['backend']}: every network agrees with its golden tensors"
-    yield Finding("engines", "fail" if wrong else "ok", text, REMEDY)
+    yield Finding("engines", "fail" if wrong else "ok", text, how)
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -5,29 +5,24 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from device.domain.symptoms.names import Site
+from device.domain.symptoms.table import remedy
+
 if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
 NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
-_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and restart the hub"
-_COPY = "copy ca.pem and devices/NAME.pem and .key from the hub's folder to where the configuration has them"
 _CERTIFICATE_ALERTS = {
-    "ALERT_CERTIFICATE_REVOKED": (
-        "it was revoked",
-        "this device needs another name and a new certificate: `lfr hub init DIR --device NAME`",
-    ),
-    "ALERT_CERTIFICATE_EXPIRED": (
-        "it has expired, or a clock is wrong",
-        f"check both clocks, have it renewed, {_COPY}",
-    ),
-    "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", _COPY),
-    "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", _COPY),
+    "ALERT_CERTIFICATE_REVOKED": ("it was revoked", Site.CERTIFICATE_REVOKED),
+    "ALERT_CERTIFICATE_EXPIRED": ("it has expired, or a clock is wrong", Site.CERTIFICATE_EXPIRED),
+    "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", Site.CERTIFICATE_OF_ANOTHER_HUB),
+    "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", Site.CERTIFICATE_UNREADABLE),
 }
 
 
 def refusal(code: ReasonCode) -> str:
     """A return code of the broker."""
-    return f"{code}; {_ASK}" if code.value == NOT_AUTHORISED else str(code)
+    return f"{code}; {remedy(Site.UNKNOWN_TO_BROKER)}" if code.value == NOT_AUTHORISED else str(code)
 
 
 def certificate_refused(text: str) -> str:
@@ -36,9 +31,9 @@ def certificate_refused(text: str) -> str:
     With TLS 1.3 the broker checks it after the client's handshake is complete, so it comes with the first read, in
     paho's log alone.
     """
-    for alert, (found, remedy) in _CERTIFICATE_ALERTS.items():
+    for alert, (found, symptom) in _CERTIFICATE_ALERTS.items():
         if alert in text:
-            return f"the broker refused our certificate: {found}; {remedy}"
+            return f"the broker refused our certificate: {found}; {remedy(symptom)}"
     return ""
 
 

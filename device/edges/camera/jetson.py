@@ -31,13 +31,14 @@ from typing import Any
 import numpy as np
 
 from device.domain.sight import U8, Frame, Packed
+from device.domain.symptoms.names import Program
+from device.domain.symptoms.table import remedy
 from device.domain.time import NS_PER_S, MonotonicNs
 from device.edges.camera.timeline import Timeline
 from device.errors import SourceLost, Unavailable
 from device.ports.source import Slot, SourceInfo
 
 RETRY_S = 0.005
-REMEDY = "build it from dusty-nv/jetson-utils, never install it by name"
 _RED_YUV = (76, 84, 255)
 """Y, Cb, Cr of red (ITU-R BT.601, full range)."""
 _MUCH, _LITTLE = 150, 80
@@ -54,16 +55,17 @@ def library() -> Any:
     try:
         import jetson_utils
     except Exception as fault:  # its Python side probes CUDA when it is imported
-        raise Unavailable(f"jetson_utils cannot be imported ({fault}); {REMEDY}") from fault
+        raise Unavailable(f"jetson_utils cannot be imported ({fault}); {remedy(Program.JETSON_UTILS)}") from fault
     extension = getattr(jetson_utils, "HAS_JETSON_UTILS_EXT", None)
     if extension is None:
         place = getattr(jetson_utils, "__file__", None) or "here"
         raise Unavailable(
             f"the jetson_utils at {place} is not NVIDIA's version 2: a package index has an unrelated package of "
-            f"that name; remove it, and {REMEDY}"
+            f"that name; remove it, and {remedy(Program.JETSON_UTILS)}"
         )
     if not extension:
-        raise Unavailable(f"jetson_utils is here without its C extension (HAS_JETSON_UTILS_EXT is False); {REMEDY}")
+        without = "jetson_utils is here without its C extension (HAS_JETSON_UTILS_EXT is False)"
+        raise Unavailable(f"{without}; {remedy(Program.JETSON_UTILS)}")
     return jetson_utils
 
 

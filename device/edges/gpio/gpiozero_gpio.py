@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from device.config.model import INPUTS, GpioConfig
+from device.domain.symptoms.names import Header
+from device.domain.symptoms.table import remedy
 from device.edges.gpio.jetson_header import Board, is_tegra
 from device.errors import ConfigError, GpioUnavailable
 from device.logs import event
@@ -143,7 +145,7 @@ class GpiozeroGpio:
         if isinstance(board, Board):
             problems = board.input_problems({f"lines.{name}": getattr(self._config, name) for name in INPUTS})
             if problems:
-                raise ConfigError(board.name, problems)
+                raise ConfigError(board.name, tuple(f"{one}; {remedy(Header.PIN)}" for one in problems))
 
     def _input(self, pull_up: bool) -> Callable[[str], Any]:
         return partial(self._gpiozero.DigitalInputDevice, pull_up=pull_up)
@@ -229,18 +231,18 @@ def _done(what: Callable[[], object] | None) -> bool:
     return True
 
 
-REMEDIES = {
-    "BadPinFactory": "this is no board that gpiozero knows; on a desk: lines.driver: simulated, with a recording",
-    "GPIO busy": "another program holds it: `gpioinfo` names it, stop that one",
-    "can not open gpiochip": "may this user open /dev/gpiochip*? Put it into the group that owns them",
+KNOWN = {
+    "BadPinFactory": Header.GPIO_ABSENT,
+    "GPIO busy": Header.LINE_BUSY,
+    "can not open gpiochip": Header.GPIO_ACCESS,
 }
-"""Part of a vendor's error text, and the remedy for it."""
+"""Part of a vendor's error text, and what it means."""
 
 
 def _error_text(fault: Exception) -> str:
     """A vendor's error as text, with its remedy where one is known."""
     text = f"{type(fault).__name__}: {fault}"
-    return text + next((f"; {remedy}" for part, remedy in REMEDIES.items() if part in text), "")
+    return text + next((f"; {remedy(symptom)}" for part, symptom in KNOWN.items() if part in text), "")
 
 
 @contextmanager

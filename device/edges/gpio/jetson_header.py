@@ -61,7 +61,7 @@ class Board:
         """One line for each input that is wired to a pin which can only be an output. inputs: pin name by its use."""
         return tuple(
             f"{use}: {name} of {self.name} can only be an output (its level shifter has one direction), so this "
-            "contact would never be read; connect it to another pin"
+            "contact would never be read"
             for use, name in inputs.items()
             if name is not None and (pin := self.pin(name)) is not None and pin.output_only
         )
@@ -143,7 +143,7 @@ def power_problems(named: Mapping[str, str | None]) -> tuple[str, ...]:
         if pin > HEADER_PINS:
             found.append(f"{use}: {name} is beyond the header, which has {HEADER_PINS} pins")
         elif pin in POWER:
-            found.append(f"{use}: {name} is {POWER[pin]} and no GPIO; connect it to another pin and name that one")
+            found.append(f"{use}: {name} is {POWER[pin]} and no GPIO")
     return tuple(found)
 
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from device.domain.symptoms.names import OnBoard
+
 
 @dataclass(frozen=True, slots=True)
 class BoardNode:
@@ -30,14 +32,14 @@ class BoardNode:
     allow    values of DeviceAllow= that admit them (systemd.resource-control(5))
     worker   whether the vision worker opens them; the header's lines are the supervisor's
     needs    chips that cannot recognise on their GPU without them
-    remedy   what to do when such a chip has none
+    missing  the symptom when such a chip has none
     """
 
     pattern: str
     allow: tuple[str, ...]
     worker: bool = True
     needs: tuple[str, ...] = ()
-    remedy: str = "the board's JetPack is incomplete: install nvidia-l4t-cuda and start again"
+    missing: OnBoard = OnBoard.NODE_MISSING
 
 
 ORIN, THOR = "nvidia,tegra234", "nvidia,tegra264"
@@ -46,9 +48,7 @@ NODES = (
     BoardNode("video*", ("char-video4linux",)),
     BoardNode("nvmap", ("/dev/nvmap",), needs=(ORIN, THOR)),
     BoardNode("nvgpu/*/*", ("char-*.gpu", "char-*.ga10b", "char-????:??:??.?"), needs=(ORIN,)),
-    BoardNode(
-        "host1x-fence", ("char-host1x-fence",), needs=(ORIN,), remedy="modprobe host1x-fence; add it to /etc/modules"
-    ),
+    BoardNode("host1x-fence", ("char-host1x-fence",), needs=(ORIN,), missing=OnBoard.FENCE_MISSING),
     BoardNode("dri/renderD*", ("char-drm",), needs=(ORIN,)),
     BoardNode("nvhost*", ("char-nvhost*",)),
     BoardNode("nvidia*", ("char-nvidia*",), needs=(THOR,)),

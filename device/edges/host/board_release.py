@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.domain.symptoms.names import OnBoard
+
 RELEASE_FILE = "etc/nv_tegra_release"
 COMPATIBLE = "proc/device-tree/compatible"
 RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: (\d+)\.(\d+)")
@@ -26,13 +28,11 @@ class JetsonLinux:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with releases `first` to `last`, whom it concerns (gpio, csi), and what to do."""
+    """What is wrong with releases `first` to `last`: a row of the table of symptoms."""
 
     first: tuple[int, int, int]
     last: tuple[int, int, int]
-    concerns: str
-    text: str
-    remedy: str
+    symptom: OnBoard
 
 
 RELEASES = (
@@ -45,21 +45,8 @@ RELEASES = (
     JetsonLinux((39, 2, 0), "7.2"),
 )
 FAULTS = (
-    Fault(
-        (36, 4, 4),
-        (36, 4, 4),
-        "gpio",
-        "pinctrl-tegra disconnects a pin from its GPIO controller when a program lets go of it (SFIO bit 10 of PADCTL; "
-        "forum 301171): after a restart of the service the sign is not driven",
-        "JetPack 6.2.2 (36.5), or its patch of pinctrl-tegra",
-    ),
-    Fault(
-        (36, 5, 0),
-        (36, 5, 0),
-        "csi",
-        "Argus: one in 60 to 120 re-opens of a CSI camera gives no frames",
-        "systemctl restart nvargus-daemon lfr when a camera stays lost; a network camera is not concerned",
-    ),
+    Fault((36, 4, 4), (36, 4, 4), OnBoard.GPIO_LETS_GO),
+    Fault((36, 5, 0), (36, 5, 0), OnBoard.ARGUS_REOPEN),
 )
 
 

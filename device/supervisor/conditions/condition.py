@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from device.domain.conditions import ConditionName
+from device.domain.symptoms.condition_rows import CONDITIONS
 from device.supervisor.conditions.snapshot import Snapshot
-from device.supervisor.conditions.symptoms import CONDITIONS
 
 
 class Table(str, Enum):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from device.domain.camera_fault import FAULTS
 from device.domain.finding import Mode
+from device.domain.limits import DISK_RESERVE_BYTES, UNSIGNED_LIST_MOST
 from device.domain.operating_point import per_thousand
-from device.supervisor.conditions.limits import DISK_RESERVE_BYTES, UNSIGNED_LIST_MOST
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
 from device.supervisor.timing import HUB_ABSENT_MOST_S
 

@@ -15,12 +15,12 @@ import signal
 from collections.abc import Callable
 
 from device.domain.conditions import ConditionName
+from device.domain.symptoms.table import remedy
 from device.errors import Unavailable
 from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.gpio import Gpio, Lamp
 from device.ports.service import ServiceManager
-from device.supervisor.conditions.symptoms import CONDITIONS
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
 from device.supervisor.sign.blink_codes import CODES, OFF
@@ -53,7 +53,7 @@ async def opened_outbox(
             if str(fault) != problem:
                 event(_log, "outbox.refused", level=logging.ERROR, problem=str(fault))
             problem = str(fault)
-            service.status(f"safe, nothing is recognised: {fault}; {CONDITIONS[REFUSED].remedy}")
+            service.status(f"safe, nothing is recognised: {fault}; {remedy(REFUSED)}")
             indicators.light(Lamp.FAULT, True)
             indicators.show(next(code for code in CODES if REFUSED in code.conditions))
         else:

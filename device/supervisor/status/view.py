@@ -11,11 +11,12 @@ from device.audit.rows import Head
 from device.config.deployment import Window
 from device.domain.camera_fault import FAULTS
 from device.domain.finding import Counters, Mode
+from device.domain.symptoms.names import Health
+from device.domain.symptoms.table import advice
 from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
 from device.hub_api.alert_builder import stats_from
 from device.ports.gpio import TOWER, Lamp
-from device.supervisor.conditions import symptoms
 from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.evaluation import failing
 from device.supervisor.conditions.predicates import camera_warnings, cameras_away
@@ -99,15 +100,15 @@ def board_warnings(view_now: StatusView) -> list[str]:
     """What limits the machine now; it recognises, and may drop frames."""
     board, found = view_now.board, []
     if board.limited_by:
-        found.append(symptoms.text(symptoms.Health.SUPPLY, ", ".join(board.limited_by)))
+        found.append(advice(Health.SUPPLY, ", ".join(board.limited_by)))
     if view_now.snapshot.thermal.throttled:
-        found.append(symptoms.text(symptoms.Health.SLOWED_BY_HEAT, view_now.snapshot.thermal.finding))
+        found.append(advice(Health.SLOWED_BY_HEAT, view_now.snapshot.thermal.finding))
     if board.memory is not None and board.memory_low:
-        found.append(symptoms.text(symptoms.Health.MEMORY_LOW, f"{board.memory.available_bytes // 2**20} MiB left"))
+        found.append(advice(Health.MEMORY_LOW, f"{board.memory.available_bytes // 2**20} MiB left"))
     if view_now.slower_stages:
         now, start = view_now.stage_p95_ms, view_now.stage_start_ms
         each = (f"{one} {start[one]:.1f} -> {now.get(one, 0.0):.1f} ms" for one in view_now.slower_stages)
-        found.append(symptoms.text(symptoms.Health.ENGINE_SLOWER, ", ".join(each)))
+        found.append(advice(Health.ENGINE_SLOWER, ", ".join(each)))
     return found
 
 

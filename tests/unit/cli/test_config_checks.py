@@ -133,7 +133,7 @@ def test_lamps_are_checked_and_simulated_lines_are_not() -> None:
             "lamps": {"fault": "BOARD6"},
         }
     )
-    assert [line.split(":")[0] for line in config_checks.pins(lit, ORIN_NANO_NX)] == ["lines.lamps.fault"]
+    assert [one.key for one in config_checks.pins(lit, ORIN_NANO_NX)] == ["lines.lamps.fault"]
     simulated = GpioConfig.model_validate({"driver": "simulated", "sign": "BOARD17"})
     assert config_checks.pins(simulated, AGX_ORIN) == []
 
@@ -197,7 +197,7 @@ def test_dates_are_refused_before_and_after_and_warned_of_14_days_before(site: P
 
     def at(moment: datetime) -> tuple[list[str], list[str]]:
         found, warned = config_checks.certificates(config, moment)
-        return [x for x in found if x.startswith("mqtt.cert")], [x for x in warned if x.startswith("mqtt.cert")]
+        return [x.found for x in found if x.key == "mqtt.cert"], [x.found for x in warned if x.key == "mqtt.cert"]
 
     assert "valid from" in at(begins - timedelta(seconds=1))[0][0]
     assert at(ends - timedelta(days=15)) == ([], [])

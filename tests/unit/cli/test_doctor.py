@@ -13,9 +13,14 @@ from device.cli.doctor import checks, gpu, self_test
 from device.cli.doctor.finding import Finding
 from device.cli.main import main
 from device.config.model import GpioConfig, Mqtt, Vision
+from device.domain.symptoms.names import Program, Site
+from device.domain.symptoms.row import Remedy
+from device.domain.symptoms.table import remedy
 from device.edges.service.systemd import NoServiceManager
 from engines.cards.model_card import packaged_names
+from engines.errors import BadCard
 
+MEND = Remedy("mend it", "row of b")
 EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "desk-recording.yaml"
 
 
@@ -27,7 +32,7 @@ def only(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
 
 
 def test_warnings_are_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    only(monkeypatch, Finding("a", "ok", "fine", "unused"), Finding("b", "warn", "so so", "mend it"))
+    only(monkeypatch, Finding("a", "ok", "fine", Remedy("unused", "a")), Finding("b", "warn", "so so", MEND))
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "mend it" in said
@@ -35,10 +40,12 @@ def test_warnings_are_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_a_failure_is_69_and_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    only(monkeypatch, Finding("b", "fail", "broken", "mend it"))
+    only(monkeypatch, Finding("b", "fail", "broken", MEND))
     assert main(["doctor", "--json"]) == 69
     result = json.loads(capsys.readouterr().out)
-    assert result["findings"] == [{"name": "b", "level": "fail", "text": "broken", "remedy": "mend it"}]
+    assert result["findings"] == [
+        {"name": "b", "level": "fail", "text": "broken", "symptom": "row of b", "remedy": "mend it"}
+    ]
 
 
 def test_a_bad_configuration_is_a_finding_for_each_problem(tmp_path: Path) -> None:
@@ -59,8 +66,7 @@ def test_a_broker_whose_name_is_not_known_is_not_told_to_start_the_hub(monkeypat
         "fail",
         "mqtt.host: no address is known for hub.van (Name or service not known)",
     )
-    assert "/etc/hosts" in found.remedy
-    assert "lfr hub serve" not in found.remedy
+    assert found.remedy == remedy(Site.BROKER_NAME)
 
 
 def test_a_broker_that_does_not_listen_is_told_to_start_the_hub() -> None:
@@ -68,7 +74,7 @@ def test_a_broker_that_does_not_listen_is_told_to_start_the_hub() -> None:
         taken.bind(("127.0.0.1", 0))
         found = checks.broker(mqtt("127.0.0.1", taken.getsockname()[1]))
     assert found.level == "fail"
-    assert "lfr hub serve" in found.remedy
+    assert found.remedy == remedy(Site.BROKER_SILENT)
 
 
 def mqtt(host: str, port: int = 8883) -> Mqtt:
@@ -102,7 +108,8 @@ def test_a_damaged_card_fails_a_line_of_its_own_and_the_other_models_have_theirs
     kept.write_text("garbage")
     found = {finding.name: finding for finding in checks.models()}
     assert found["card tiny"].level == "fail"
-    assert "remove its file" in found["card tiny"].remedy
+    assert found["card tiny"].remedy == BadCard.remedy, "engines may not import the table"
+    assert found["card tiny"].remedy == remedy(Program.CARD)
     assert {name for name in found if name.startswith("model ")} == {f"model {name}" for name in packaged_names()}
 
 
@@ -130,7 +137,7 @@ def test_no_trial_imports_from_the_folder_that_an_engineer_stands_in(
 def test_the_self_test_runs_the_engines_tries_no_connection_and_sums_up_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    only(monkeypatch, Finding("a", "ok", "fine"), Finding("heat", "warn", "hot", "fan"))
+    only(monkeypatch, Finding("a", "ok", "fine"), Finding("heat", "warn", "hot", MEND))
     asked = []
 
     def configuration(file: Path, *, network: bool = True) -> Iterator[Finding]:
@@ -140,11 +147,13 @@ def test_the_self_test_runs_the_engines_tries_no_connection_and_sums_up_in_one_l
     manager = NoServiceManager()
     monkeypatch.setattr(checks, "configuration", configuration)
     monkeypatch.setattr("device.edges.service.systemd.service_manager", lambda: manager)
-    monkeypatch.setattr(self_test, "engines", lambda vision: iter([Finding("engines", "fail", "differ", "prepare")]))
+    monkeypatch.setattr(
+        self_test, "engines", lambda vision: iter([Finding("engines", "fail", "differ", remedy(Program.MODEL))])
+    )
     assert main(["doctor", "--self-test", "--config", str(EXAMPLE)]) == 69
     assert asked == [False]
     assert "FAIL engines" in capsys.readouterr().out
-    assert manager.last_status == "2 ok, 1 warnings, 1 failed; first: engines: differ -> prepare"
+    assert manager.last_status == "2 ok, 1 warnings, 1 failed; first: engines: differ -> lfr engines prepare"
 
 
 def test_engines_that_end_by_a_signal_or_say_nothing_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ import yaml
 
 from device.cli.doctor import health
 from device.config.loader import load_config
+from device.domain.symptoms.names import Health
+from device.domain.symptoms.table import remedy
 from device.edges.host.emulated_board import EmulatedBoard
-from device.supervisor.conditions.symptoms import HEALTH, Health
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "orin-nano-csi.yaml"
 
@@ -19,7 +20,7 @@ EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "orin-n
 def lines(board: EmulatedBoard, *, on_board: bool = True) -> dict[str, tuple[str, str]]:
     """Level and text by name; every remedy is the table's."""
     found = list(health.of_board(board, on_board=on_board))
-    assert [one.remedy for one in found] == [HEALTH[Health(one.name)].remedy for one in found]
+    assert [one.remedy for one in found] == [remedy(Health(one.name)) for one in found]
     return {one.name: (one.level, one.text) for one in found}
 
 
@@ -61,7 +62,7 @@ def test_a_watchdog_that_nobody_feeds_is_a_warning_on_a_board(tmp_path: Path) ->
         (place / name).write_text(f"{text}\n")
     (idle,) = health.hardware_watchdog(tmp_path, on_board=True)
     assert (idle.level, idle.text) == ("warn", "Tegra WDT: not in use")
-    assert "RuntimeWatchdogSec" in idle.remedy
+    assert "RuntimeWatchdogSec" in (idle.remedy or "")
     (place / "state").write_text("active\n")
     (fed,) = health.hardware_watchdog(tmp_path, on_board=True)
     assert (fed.level, fed.text) == ("ok", "Tegra WDT: resets after 120 s")
@@ -98,7 +99,7 @@ def test_a_start_that_a_watchdog_began_is_told_from_others(
         file.write_text(f"{content}\n")
     (found,) = health.last_start(tmp_path)
     assert (found.name, found.level, found.text) == ("last start", level, text)
-    assert "journalctl -b -1" in found.remedy
+    assert "journalctl -b -1" in (found.remedy or "")
 
 
 def test_the_engines_latency_comes_from_the_running_device_and_is_unknown_without(tmp_path: Path) -> None:

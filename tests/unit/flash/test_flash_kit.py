@@ -65,7 +65,7 @@ def test_each_board_gets_its_own_configuration_with_the_vans_names(tmp_path: Pat
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("BOARD33", "BOARD34", "BOARD34 is no GPIO of Jetson Orin Nano / NX"),
+        ("BOARD33", "BOARD34", "BOARD34 is no GPIO of the Jetson Orin Nano / NX's header"),
         ("csi://1", "ftp://x", "cameras"),
         ("polygon: [[0, 0], [1, 0], [1, 1]]}}]\n", "polygon: [[0, 0], [1, 0]]}}]\n", "polygon"),
     ],

@@ -26,6 +26,9 @@ PILLARS = ((0.30, 0.055, 48.0), (0.74, 0.04, 62.0))
 PAUSE_S = 0.12
 """Shortest time between two people who appear."""
 
+COMES_TO = 0.8
+"""Of a clip's largest face: as near a person with a given start comes, from half of that or the smallest face."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -191,7 +194,7 @@ def _walk(spec: ClipSpec, passer: Passer, largest_px: float, frame: int, rng: np
 
 def _listed(spec: ClipSpec, passer: Passer, largest_px: float, rng: np.random.Generator) -> Walk:
     """Comes nearer without hurry; fully in view at a size where recognition is fair."""
-    high = min(0.8 * spec.face_px[1], largest_px)
+    high = min(COMES_TO * spec.face_px[1], largest_px)
     sizes = (max(spec.face_px[0], 0.5 * high), high)
     return _line(spec, passer, sizes, round((passer.start_s or 0.0) * spec.fps), rng)
 

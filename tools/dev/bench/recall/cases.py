@@ -7,6 +7,8 @@
 3. Pairs whose photos are alike by PAIR_COSINE play the scenes for two; one of each pair is listed.
 4. A shape is a scene of tools/dev/clip/scenes.py or, of WALKS, people who walk by as in the clips of `lfr bench`; those
    of a near walk have faces of NEAR_PX and above in seven of eight frames, and hardly smaller ones.
+5. In a clear walk everybody comes nearer, from CLEAR_PX[0] to CLEAR_PX[1], in 2 to 4 s, in daylight and in a camera's
+   main stream: a walk and a near walk have the blur of 1/167 s and the bit rate of a second stream.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ from tools.dev.bench.naive import Naive
 from tools.dev.bench.recall.labels import Label, by_eye, drawn, listed_by_eye
 from tools.dev.bench.variants import PICTURES, central
 from tools.dev.clip.cutout import FaceFinder
-from tools.dev.clip.make import read_truth, ready_clip, truth_file
+from tools.dev.clip.make import read_truth, ready_clip, shown_in, truth_file
 from tools.dev.clip.scenes import Cast, scene_of
 from tools.dev.clip.spec import ClipSpec, Passer, default_spec
+from tools.dev.clip.walks import COMES_TO
 from tools.dev.samples.extract import distinct_avatars
 
 People = dict[str, list[Path]]
@@ -43,8 +46,21 @@ WALKS = {
     "near-720p": "hd",
     "near-1080p": "fullhd",
     "near-portrait": "portrait",
+    "clear-720p": "hd",
+    "clear-1080p": "fullhd",
+    "clear-portrait": "portrait",
 }
-"""Crowds that walk by (rule 4), by the shapes of tools/dev/bench/variants.py."""
+"""Crowds that walk by (rules 4 and 5), by the shapes of tools/dev/bench/variants.py."""
+
+CLEAR_PX = (80.0, 120.0)
+CLEAR_EVERY_S, CLEAR_S = 0.4, 3.0
+"""Of a clear walk: the time between two people who appear, and how long before the clip's end the last one does."""
+
+CLEAR_SHUTTER = 0.05
+"""Share of the frame time: 1/500 s at 25 Hz."""
+
+CLEAR_CRF = 18
+"""3.4 Mbit/s in 720p; 22 gives .9 there and 1.4 in 1080p, which costs the best look of a person .03 (ACCURACY.md)."""
 
 PER_CLIP = 34
 """People who are kept ready for a drawn clip of 15 s; a scene takes about 26."""
@@ -68,10 +84,11 @@ class Case:
 
 @dataclass(slots=True)
 class Cases:
-    """All clips of a run, and the photos to enrol by entry."""
+    """All clips of a run, the photos to enrol by entry, and the photo that a drawn clip shows of a person."""
 
     cases: list[Case] = field(default_factory=list)
     enrol: People = field(default_factory=dict)
+    shown: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +192,29 @@ def _add_walks(cases: Cases, drawing: Drawing, shapes: Sequence[str], taken: set
 
 
 def walk_of(shape: str, base: ClipSpec) -> ClipSpec:
-    """Rule 4."""
+    """Rules 4 and 5; who of `base.crowd` appears, and when."""
     spec = variants.SHAPES[WALKS[shape]](base)
+    if shape.startswith("clear-"):
+        return _clear(spec)
     return replace(spec, face_px=(NEAR_PX, spec.face_px[1])) if shape.startswith("near-") else spec
+
+
+def _clear(spec: ClipSpec) -> ClipSpec:
+    """Rule 5: as many of the crowd as there is time for, one after the other, on the way of a listed person
+    (walks.schedule), who comes nearer from half to the whole of COMES_TO of the largest face."""
+    starts = np.arange(0.0, max(CLEAR_EVERY_S, spec.seconds - CLEAR_S), CLEAR_EVERY_S)
+    people = tuple(replace(p, start_s=round(float(s), 2)) for p, s in zip(spec.crowd, starts, strict=False))
+    largest = CLEAR_PX[1] / COMES_TO
+    return replace(spec, listed=people, crowd=(), face_px=(CLEAR_PX[0], largest), shutter=CLEAR_SHUTTER, crf=CLEAR_CRF)
 
 
 def _add_clip(cases: Cases, name: str, spec: ClipSpec) -> set[str]:
     """Who appears in it."""
     clip, truth = ready_clip(spec)
     cases.cases.append(Case(name, clip, tuple(drawn(truth))))
-    return {passage.person for passage in truth.passages}
+    people = {passage.person for passage in truth.passages}
+    cases.shown.update({p.person: p.photo for p in shown_in(spec) if p.person in people})
+    return people
 
 
 def fill(cases: Cases, wanted: int, sources: Sequence[People], shown: set[str]) -> None:
@@ -207,7 +237,7 @@ def rotated(cases: Cases) -> list[Cases]:
     halves = (set(order[::2]), set(order[1::2]))
     if not all(halves):
         raise UsageError("--rotate needs two listed people who are shown")
-    return [Cases(cases.cases, {p: f for p, f in cases.enrol.items() if p not in left_out}) for left_out in halves]
+    return [replace(cases, enrol={p: f for p, f in cases.enrol.items() if p not in left_out}) for left_out in halves]
 
 
 def avatars() -> People:

@@ -23,7 +23,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     recall.add_argument(
         "--shapes",
         default="720p,1080p,portrait",
-        help="of the drawn clips; also walk-720p, walk-1080p, walk-portrait, and near-... (faces of 48 px and more)",
+        help="of the drawn clips; also walk-720p, walk-1080p, walk-portrait, near-... and clear-... (README)",
     )
     recall.add_argument("--seeds", default="1,2", help="numbers, comma-separated; each gives one clip of each shape")
     recall.add_argument("--seconds", type=float, default=15.0, help="length of a drawn clip (15)")

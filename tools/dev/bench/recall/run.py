@@ -14,7 +14,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -34,6 +34,7 @@ from tools.dev.bench.recall.cases import Case, Cases, People
 from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner
 from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
+from tools.dev.bench.recall.photos import own_scores
 from tools.dev.bench.recall.reasons import Explained, Missed
 from tools.dev.bench.recall.tally import STEP, Assessed, Claim, allowed, assess, increasing, owners_of, threshold_for
 from tools.dev.progress import bar
@@ -93,7 +94,10 @@ class Run:
 
 @dataclass(slots=True)
 class Taken:
-    """One clip with one list: both sides, the product `again` at the threshold of the equal rate."""
+    """One clip with one list: both sides, the product `again` at the threshold of the equal rate.
+
+    photos  person to score of the photo shown, of a drawn clip (photos.py)
+    """
 
     case: Case
     refs: tuple[str, ...]
@@ -102,6 +106,7 @@ class Taken:
     naive: Assessed
     product: Run
     again: Run | None = None
+    photos: dict[str, float] = field(default_factory=dict)
 
     def counted(self, *, listed: bool) -> list[Label]:
         """Rule 3: the labels of people who are listed, or of those who are not."""
@@ -160,7 +165,7 @@ def _at_equal_rate(
 def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> list[Taken]:
     """Both sides over the clips of one list, at the same threshold."""
     _write(watchlist, cases.enrol)
-    faces, refs = _naive(cases.cases, watchlist, terms, cache)
+    faces, refs, photos = _naive(cases, watchlist, terms, cache)
     taken = []
     for plain, run in zip(cases.cases, faces, strict=True):
         case = _described(plain, run)
@@ -169,25 +174,27 @@ def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | N
         )
         naive = assess(case.labels, claims, run.rate_hz)
         product = _product(case, run.rate_hz, watchlist, terms, cache)
-        taken.append(Taken(case, refs, watchlist, run, naive, product))
+        taken.append(Taken(case, refs, watchlist, run, naive, product, photos=photos))
     return taken
 
 
 def _naive(
-    cases: Sequence[Case], watchlist: Path, terms: Terms, cache: TemplateCache | None
-) -> tuple[list[NaiveRun], tuple[str, ...]]:
-    """Rule 1: the naive loop's faces of all clips, and the list's references."""
-    room = terms.request(cases[0].clip, watchlist).room()
+    cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | None
+) -> tuple[list[NaiveRun], tuple[str, ...], dict[str, float]]:
+    """Rule 1: the naive loop's faces of all clips, the list's references, and the scores of the photos shown."""
+    room = terms.request(cases.cases[0].clip, watchlist).room()
     try:
-        listed = enrol(watchlist, [EnginePhotoReader(room)], cache=cache, progress=True)
+        reader = EnginePhotoReader(room)
+        listed = enrol(watchlist, [reader], cache=cache, progress=True)
         entries = [(entry.ref, entry.templates) for entry in listed.entries]
         identity = f"{room.backend} {room.recognisers.source_sha256} {_digest(entries)}"
+        photos = own_scores(reader, dict(entries), cases.shown)
         looker = Looker(room.front_end(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
         runs = []
-        for case in cases:
+        for case in cases.cases:
             with tqdm(desc=f"naive loop, {case.name}", unit="frame", **bar()) as progress:
                 runs.append(looker.run(case.clip, terms.every, partial(progress.update, 1)))
-        return runs, tuple(ref for ref, _ in entries)
+        return runs, tuple(ref for ref, _ in entries), photos
     finally:
         room.close()
 
@@ -277,6 +284,7 @@ def _row(one: Taken, label: Label, threshold: float, naive_threshold: float) -> 
         "pose": label.pose.value,
         "kind": label.kind,
         "naive_best": one.naive.found.get(label.id),
+        "photo": one.photos.get(label.person),
     }
     both = (("same_threshold", one.product, threshold), ("equal_rate", one.again or one.product, naive_threshold))
     for name, run, theirs in both:

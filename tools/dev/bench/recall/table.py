@@ -78,6 +78,7 @@ def render(result: dict[str, Any]) -> str:
             )
             note = note if band["fair"] else "   BELOW THE NAIVE LOOP"
             lines.append(f"{band['band']:18}{band['passages']:>10}{band['product']:>10}{band['naive']:>10}{note}")
+        lines += _photos(result["passages"], side["product_threshold"])
         missed = [row for row in result["passages"] if row[name]["missed"]]
         lines += ["  missed by the product:"] if missed else []
         lines += [_missed(row, row[name]) for row in missed]
@@ -100,6 +101,13 @@ def render(result: dict[str, Any]) -> str:
 
 def _of(claim: dict[str, Any]) -> str:
     return f"of {' and '.join(claim['of'])}" if claim["of"] else "of nobody who is labelled"
+
+
+def _photos(rows: Sequence[dict[str, Any]], threshold: float) -> list[str]:
+    """How many of the photos that drawn passages show reach the threshold; nothing where none is drawn."""
+    scores = [row["photo"] for row in rows if row["photo"] is not None]
+    reach = sum(score >= threshold for score in scores)
+    return [f"  the photos shown reach {threshold} in {reach} of {len(scores)}"] if scores else []
 
 
 def _missed(row: dict[str, Any], side: dict[str, Any]) -> str:

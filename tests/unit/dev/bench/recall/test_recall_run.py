@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.errors import BadData, UsageError
 from tools.dev.bench.recall import naive_scores
 from tools.dev.bench.recall.cases import (
+    CLEAR_PX,
     NEAR_PX,
     Cases,
     Drawing,
@@ -26,8 +28,10 @@ from tools.dev.bench.recall.cases import (
     walk_of,
 )
 from tools.dev.bench.recall.command import run
+from tools.dev.bench.recall.photos import own_scores
 from tools.dev.bench.recall.run import Terms, measure
 from tools.dev.bench.recall.table import render, summary
+from tools.dev.clip import raster
 from tools.dev.clip.make import make_clip
 from tools.dev.clip.spec import ClipSpec, Passer, Scripted, default_spec
 from tools.dev.clip.walks import schedule
@@ -173,6 +177,42 @@ def test_faces_of_a_near_walk_are_larger_than_those_of_a_walk(name: str) -> None
     assert near.min() >= 0.8 * NEAR_PX
     assert np.mean(near >= NEAR_PX) > 0.85
     assert np.mean(far >= NEAR_PX) < np.mean(near >= NEAR_PX)
+
+
+@pytest.mark.parametrize("name", ["720p", "1080p", "portrait"])
+def test_in_a_clear_walk_everybody_comes_nearer_sharp_and_well_encoded(name: str) -> None:
+    crowd = tuple(Passer(str(n), Path(f"{n}.jpg"), listed=n % 2 == 0) for n in range(60))
+    base = replace(default_spec(5, 10.0), listed=(), crowd=crowd)
+    spec, walk = walk_of(f"clear-{name}", base), walk_of(f"walk-{name}", base)
+    assert spec.shutter < walk.shutter
+    assert spec.crf < walk.crf
+    assert not spec.crowd
+    assert {passer.listed for passer in spec.listed} == {True, False}
+    walks = schedule(spec, dict.fromkeys(spec.listed, 150.0))
+    assert len(walks) == len(spec.listed) == len({walk.passer.person for walk in walks})
+    for one in walks:
+        sizes = [pose.size_px for frame in range(1000) if (pose := one.pose(frame, spec)) is not None]
+        assert CLEAR_PX[0] - 1 < min(sizes) < max(sizes) < CLEAR_PX[1] + 1
+        assert 1.0 < len(sizes) / spec.fps < 4.5
+
+
+@pytest.mark.slow
+def test_the_photo_that_is_shown_is_scored_as_one_look(samples: Samples) -> None:
+    photos = {path.stem: path for path in samples("avatars")}
+    reader = EnginePhotoReader(Terms().request(Path("clip.mp4"), Path("list")).room())
+    try:
+        rows = [{"photo": score} for score in own_scores(reader, _entries(reader, photos["001f"]), photos).values()]
+    finally:
+        reader.close()
+    assert len(rows) == 1
+    assert 0.9 < rows[0]["photo"] <= 1.0
+
+
+def _entries(reader: EnginePhotoReader, photo: Path) -> dict[str, Any]:
+    rgb = np.ascontiguousarray(raster.read(photo)[:, :, ::-1])
+    made = reader.templates(rgb, reader.read(rgb)[0])
+    assert made is not None
+    return {photo.stem: made.entry[None]}
 
 
 def test_an_unknown_shape_is_refused_with_the_known_ones() -> None:
