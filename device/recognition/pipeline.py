@@ -305,7 +305,10 @@ class Pipeline:
         if self._observed is not None:
             self._observed.fruitless(LookOutcome.SCREENED, passage, sighting)
         passage.failures = 0
+        if sighting.track.doubtful:  # it may be somebody else, whose next looks are due as soon as after a first one
+            passage.screened = min(passage.screened, 1)
         passage.screened += 1
+        sighting.track.doubtful, sighting.track.asked = False, 0  # there is no template that could be somebody else's
         self.counters.faces_seen += passage.screened == 1 and not passage.templates
 
     def _fruitless(self, outcome: LookOutcome, passage: Passage, sighting: Sighting) -> None:

@@ -55,7 +55,7 @@ class Van:
         self.guest.until(lambda: self.well() and self.page() in ("200", "303"), why=self.why)
 
 
-def install(machine: Guest) -> None:
+def install(machine: Guest, site: str = "north") -> None:
     """As systemd/README.md says, in test mode."""
     machine.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; chmod 755 /opt/lfr")
     libraries = "[ ! -d /opt/python ] || { echo /opt/python/lib >/etc/ld.so.conf.d/python.conf; ldconfig; }"
@@ -69,7 +69,7 @@ def install(machine: Guest) -> None:
         "echo 127.0.0.1 localhost >/etc/hosts",
     )
     machine.run("sh", "-ec", "; ".join(steps))
-    init = (LFR, "hub", "init", STATE, "--site", "north", "--device", "cam-1", "--mode", "test")
+    init = (LFR, "hub", "init", STATE, "--site", site, "--device", "cam-1", "--mode", "test")
     machine.run("setpriv", "--reuid=lfr-hub", "--regid=lfr-hub", "--clear-groups", *init)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", UNIT)
