@@ -12,7 +12,9 @@ crowd costs delay but no stall.
    the threshold, as three strangers in four do; after two looks less than .125, and three strangers in four more than
    .129. Near the threshold there is no end before TEMPLATES_NEAR: with 40 instead of 10, 41 instead of 39 of 56 listed
    passages of six other clips are found at .562, for 11 % more looks where half of the people in view are listed.
-4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
+4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one. So does one
+   in which a pair's screen ruled every entry out, and whoever was compared by the main recogniser goes first: in a
+   crowd of people who are screened out, the budget is for those who may still be found.
 5. After an alert a person is recognised CONFIRMING_LOOKS times, then for a clearly better shot, and from time to time
    to verify the identity.
 6. A doubt about identity is looked at BETWEEN_LOOKS_NS after the last look; DOUBT_WAITS_NS after it where the face is
@@ -33,6 +35,7 @@ from device.vision.tracker import Sighting
 
 BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are nearly the same picture again
 DOUBLINGS_MAX = 4
+SCREENED_DOUBLINGS_MAX = 3
 GOOD_AT_ONCE = 0.75  # a shot this good is taken at once: a running person may be gone in the next frame
 STILL_THE_SAME_NS = 2500 * NS_PER_MS  # interval of looks at a person who was alerted
 BETTER = 1.25  # geometric quality over the best one tried, from which a shot is taken early
@@ -76,6 +79,9 @@ def urgency(
         return geometry if better and since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if sighting.track.doubtful and since >= _doubt_waits_ns(passage, sighting, geometry):
         return 4 + geometry
+    if passage.templates == 0 and passage.screened:
+        wait = BETWEEN_LOOKS_NS if better else BETWEEN_LOOKS_NS << min(passage.screened - 1, SCREENED_DOUBLINGS_MAX)
+        return 1 + geometry / 10 if since >= wait else NoLook.CADENCE
     if passage.templates == 0:
         return 3 + geometry if since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if passage.alerted_entry is not None:
