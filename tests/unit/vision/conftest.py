@@ -100,13 +100,15 @@ def track_at() -> Callable[..., Track]:
         seconds: float = 0.0,
         *,
         hits: int = 2,
+        face: Face | None = None,
         doubtful: bool = False,
         near: bool = False,
-        face: Face | None = None,
     ) -> Track:
         when = MediaNs(round(seconds * NS_PER_S))
         shown = face or _face(100.0 * number, 100.0)
         centre = np.asarray((shown.box[:2] + shown.box[2:]) / 2, np.float32)
-        return Track(number, shown, when, when, centre, shown.height_px, hits=hits, doubtful=doubtful, near=near)
+        made = Track(number, shown, when, when, centre, shown.height_px, hits=hits)
+        made.doubtful, made.near = doubtful, near
+        return made
 
     return make
