@@ -26,8 +26,10 @@ NEEDED = ("virtio", "9p", "netfs", "fscache", "overlay", "configfs", "watchdog",
 SYSTEMD = """
 units=/whole/etc/systemd/system
 cp {scratch}/probe.service {scratch}/supervisor.service $units/
-mkdir -p /whole/etc/systemd/system.conf.d && cp {root}/systemd/lfr-watchdog.conf /whole/etc/systemd/system.conf.d/
-printf '[Manager]\\nRuntimeWatchdogSec=60\\n' >/whole/etc/systemd/system.conf.d/60-patient.conf
+mkdir -p /whole/etc/systemd/system.conf.d && cd /whole/etc/systemd/system.conf.d || exit
+cp {root}/systemd/lfr-watchdog.conf 50-lfr-watchdog.conf
+printf '[Manager]\\nRuntimeWatchdogSec=60\\n' >60-patient.conf
+cd /
 exec switch_root /whole /lib/systemd/systemd --unit=probe.service
 """
 """The shared folders are read below /whole, where they were mounted."""

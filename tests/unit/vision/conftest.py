@@ -93,14 +93,12 @@ def person() -> Callable[..., F32]:
 
 @pytest.fixture(scope="session")
 def track_at() -> Callable[..., Track]:
-    """`track_at(id, seconds)`: a track of two sightings, not in doubt."""
+    """`track_at(id, seconds)`: a track of two sightings, not in doubt; doubtful and near by keyword."""
 
-    def make(
-        number: int, seconds: float = 0.0, *, hits: int = 2, doubtful: bool = False, face: Face | None = None
-    ) -> Track:
+    def make(number: int, seconds: float = 0.0, *, hits: int = 2, face: Face | None = None, **more: bool) -> Track:
         when = MediaNs(round(seconds * NS_PER_S))
         shown = face or _face(100.0 * number, 100.0)
         centre = np.asarray((shown.box[:2] + shown.box[2:]) / 2, np.float32)
-        return Track(number, shown, when, when, centre, shown.height_px, hits=hits, doubtful=doubtful)
+        return Track(number, shown, when, when, centre, shown.height_px, hits=hits, **more)
 
     return make
