@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.domain.finding import Candidate, Counters, VolunteerFinding
+from device.domain.finding import MOST_RIVALS, Candidate, Counters, VolunteerFinding
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, MediaNs
 from device.recognition.detect_ahead import Pressed, Stopwatch, always
@@ -355,7 +355,7 @@ class Pipeline:
             capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
             decoded_ns=frame.decoded,
             picture_damaged=passage.damaged,
-            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view()),
+            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view())[:MOST_RIVALS],
         )
 
     def _close(self, passage: Passage) -> None:

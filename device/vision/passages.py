@@ -92,6 +92,7 @@ class Passage:
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
     best_quality  of the best template (quality.template_quality); below 0 before the first;  best_face: its face
+    reassured     whether the last template answered a doubt: it was this person's
     screened      looks in which a pair's screen ruled every entry out: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
@@ -107,6 +108,7 @@ class Passage:
     weight: float = 0.0
     usual: float = USUAL
     templates: int = 0
+    reassured: bool = False
     screened: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
@@ -219,7 +221,8 @@ class Passages:
 
         None when a doubtful track's template is too poor to tell: it is then used for nothing.
         """
-        passage = self._of_track[track.id]
+        passage = before = self._of_track[track.id]
+        shown = self._shows_one(before)
         likeness = passage.likeness(template)
         other = self._lookalike(passage, template, likeness + CLEARLY)
         if other is not None:
@@ -235,11 +238,16 @@ class Passages:
             if likeness >= POOR_OTHER:
                 return None
             passage = self._begin_for(at, track)
+        passage.reassured = track.doubtful and passage is before and passage.compared
         track.doubtful, track.asked = False, 0
-        if quality >= self._telling and not (passage.compared and self._unlike(passage, template)):
+        if shown and quality >= self._telling and not (passage.compared and self._unlike(passage, template)):
             passage.slot.appearance.settle()
         passage.fuse(template, quality)
         return passage
+
+    def _shows_one(self, passage: Passage) -> bool:
+        """Whether one track alone is the passage's: its last signature is that track's (rule 6)."""
+        return sum(other is passage for other in self._of_track.values()) == 1
 
     @staticmethod
     def _unlike(passage: Passage, template: F32) -> bool:
@@ -313,7 +321,8 @@ class Passages:
         self._made += 1
         passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
         self._open.append(passage)
-        passage.slot.appearance.take_over(self._of_track[track.id].slot.appearance)
+        if self._shows_one(self._of_track[track.id]):
+            passage.slot.appearance.take_over(self._of_track[track.id].slot.appearance)
         self._of_track[track.id] = passage
         return passage
 
@@ -338,8 +347,9 @@ class Passages:
 
     def _move(self, track: Track, old: Passage, new: Passage, at: MediaNs) -> None:
         """Hand a track over; an old passage that never held a template has been nobody and vanishes."""
+        if self._shows_one(old):
+            new.slot.appearance.take_over(old.slot.appearance)
         self._of_track[track.id] = new
-        new.slot.appearance.take_over(old.slot.appearance)
         new.last_seen = at
         if not old.compared and old not in self._of_track.values():
             new.first_seen = min(new.first_seen, old.first_seen)

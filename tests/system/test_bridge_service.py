@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import guest
 from tests.system.guest import Guest
-from tests.system.test_hub_service import LFR, STATE, Van, install
+from tests.system.test_hub_service import LFR, STATE, Van, booted_van
 from tools.hub.broker.configuration import BRIDGED
 
 pytestmark = pytest.mark.system
@@ -53,20 +52,9 @@ def install_bridge(machine: Guest) -> None:
 
 @pytest.fixture(scope="module")
 def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
-    if reason := guest.cannot():
-        pytest.skip(reason)
-    scratch: Path = tmp_path_factory.mktemp("van")
-    scratch.chmod(0o755)
-    guest.environment(scratch / "venv")
-    machine = Guest(scratch)
-    try:
-        install(machine, site="demo")
-        made = Van(machine)
-        made.until_well()
-        install_bridge(machine)
+    with booted_van(tmp_path_factory.mktemp("van"), "demo") as made:
+        install_bridge(made.guest)
         yield made
-    finally:
-        machine.close()
 
 
 def crosses(van: Van) -> dict[str, list[str]]:

@@ -2,7 +2,8 @@
 
 1. A look is taken every LOOK_EVERY_NS of presentation time, so that a recording is judged as if it were watched.
 2. A fault counts when every look of HOLD_NS has shown it, and is over with the first that does not. With the beat
-   (0.25 s) and a round of the supervisor (0.1 s) it is reported within 2 s.
+   (0.25 s) and a round of the supervisor (0.1 s) it is reported within 2 s, *frozen* as *still* at first and as itself
+   later (rule 3): figures in this folder's README.
 3. A picture that is still is frozen when it is exactly so and that is not usual for this camera (still_picture.py,
    rule 6), when it has been still for FACE_STILL_AT_MOST_NS with a face in view (people move), or for longer than an
    empty room is: STILL_AT_MOST_NS, or twice as long as this camera was still before somebody came, up to

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from device.domain.sight import F32, Frame
-from device.vision.appearance import KEPT, LENGTH, Appearance, Seen
+from device.vision.appearance import KEPT, LENGTH, PATTERN, Appearance, Seen
 
 BOX: F32 = np.array([60, 60, 140, 140], np.float32)
 SKIN, OTHER, NONE = (108, 150), (114, 146), (128, 128)
@@ -77,6 +77,7 @@ def test_a_gradual_change_is_followed(shown: Shown) -> None:
     for step in range(11):
         colour = (108 + step, 150 - step)
         assert appearance.see(shown(1, colour, mixed=step / 10), BOX) is Seen.NEITHER
+    assert np.abs(appearance.rows[1, PATTERN:] - (118 - 128, 140 - 128)).max() < 1.5
 
 
 def test_outside_the_frame_there_is_no_signature_and_a_doubt(shown: Shown) -> None:

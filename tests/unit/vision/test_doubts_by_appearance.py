@@ -87,9 +87,13 @@ def test_who_was_handed_another_track_is_not_doubted_for_that(
         assert sighting.track.doubtful
     for track, who in ((1, 2), (2, 1)):
         scene.look(0.2, track, who)
+        assert not any(passage.reassured for passage in scene.passages.open)
     for sighting, who in zip(sightings, (2, 1), strict=True):
         scene.passages.note_appearance(shown(who), [sighting])
         assert not sighting.track.doubtful
+        sighting.track.doubtful = True
+        scene.passages.note_appearance(shown(3 - who), [sighting])
+        assert sighting.track.doubtful, "the face that the passage had by mistake answers nothing"
 
 
 def test_somebody_new_in_a_track_is_not_doubted_for_the_face_before(
@@ -106,3 +110,19 @@ def test_somebody_new_in_a_track_is_not_doubted_for_the_face_before(
     sighting.track.doubtful = True
     scene.passages.note_appearance(shown(2), [sighting])
     assert not sighting.track.doubtful
+
+
+def test_a_template_that_answers_a_doubt_reassures_until_the_next_look(scene: Scene, person: Person) -> None:
+    scene.see(0.0, 1)
+    passage = scene.look(0.0, 1, 1)
+    assert passage is not None
+    assert not passage.reassured
+    for doubtful in (True, False, True):
+        scene.track(1).doubtful = doubtful
+        assert scene.look(0.2, 1, 1) is passage
+        assert passage.reassured is doubtful
+    scene.track(1).doubtful = True
+    other = scene.look(0.4, 1, 2)
+    assert other is not None
+    assert other is not passage
+    assert not other.reassured, "this one is new: nothing is known of it yet"

@@ -19,6 +19,7 @@ from device.vision.scheduling import (
     BETTER,
     BETWEEN_LOOKS_NS,
     DOUBLINGS_MAX,
+    DOUBT_WAITS_NS,
     MUCH_BETTER,
     NEAR,
     SCREENED_DOUBLINGS_MAX,
@@ -59,12 +60,10 @@ def passage(
 
 @pytest.fixture
 def wanted(track_at: MakeTrack, face_at: MakeFace) -> Callable[..., float | None]:
-    """`wanted(passage, geometry)`: the urgency of a shot now; hits, doubtful and patient by keyword."""
+    """`wanted(passage, geometry)`: the urgency of a shot now; patient and what a track is by keyword."""
 
-    def of(
-        who: Passage, geometry: float = 0.5, *, hits: int = 5, doubtful: bool = False, patient: bool = True
-    ) -> float | None:
-        track = track_at(1, hits=hits, doubtful=doubtful)
+    def of(who: Passage, geometry: float = 0.5, *, hits: int = 5, patient: bool = True, **more: Any) -> float | None:
+        track = track_at(1, hits=hits, **more)
         shot = Sighting(track, face_at(0, 0), False)
         rated = urgency(who, shot, geometry, NOW, patient=patient, threshold=THRESHOLD)
         return None if isinstance(rated, NoLook) else rated
@@ -167,6 +166,36 @@ def test_a_doubt_that_keeps_failing_waits_too(wanted: Wanted) -> None:
     """Rule 4 holds for it as well, or twelve looks in a row at a face that turned away keep the others waiting."""
     assert wanted(passage(templates=1, since_ms=160), doubtful=True) is not None
     assert wanted(passage(templates=1, since_ms=160, failures=3), doubtful=True) is None
+
+
+@pytest.mark.parametrize(
+    ("geometry", "near", "reassured", "waits"),
+    [
+        (0.5, False, False, False),
+        (0.36, False, False, False),
+        (0.34, False, False, True),  # half hidden
+        (0.5, True, False, True),  # two faces are still close: who is who shows when they part
+        (0.5, False, True, True),  # the last look answered a doubt
+    ],
+)
+def test_a_doubt_that_a_look_can_hardly_settle_waits_longer(
+    geometry: float, near: bool, reassured: bool, waits: bool, wanted: Wanted
+) -> None:
+    def asked(since_ms: float) -> bool:
+        who = passage(templates=3, since_ms=since_ms, reassured=reassured)
+        return wanted(who, geometry, doubtful=True, near=near) is not None
+
+    assert not asked(BETWEEN_LOOKS_NS / NS_PER_MS - 1)
+    assert asked(BETWEEN_LOOKS_NS / NS_PER_MS) is not waits
+    assert asked(DOUBT_WAITS_NS / NS_PER_MS - 1) is not waits
+    assert asked(DOUBT_WAITS_NS / NS_PER_MS)
+
+
+def test_a_doubt_that_waits_holds_up_no_other_look(wanted: Wanted) -> None:
+    """Somebody near the threshold, or without a template, is looked at as if there were no doubt."""
+    near = passage(templates=3, since_ms=60, score=THRESHOLD - NEAR / 2, reassured=True)
+    assert wanted(near, doubtful=True) is not None
+    assert wanted(passage(since_ms=160), 0.1, doubtful=True, near=True) is not None
 
 
 @pytest.mark.parametrize(
