@@ -325,3 +325,23 @@ def test_a_receipt_that_counts_nothing_pays_none_that_is_owed(van: Play, tmp_pat
         await van.until(lambda: van.erased() == 1, "the receipt that was owed")
 
     van(scene)
+
+
+def test_a_receipt_that_the_broker_reports_while_the_hub_goes_is_sent_again(van: Play) -> None:
+    async def scene(van: Van) -> None:
+        van.exchange.hold_back("hub")
+        van.exchange.withhold()
+        van.device.erased("a-1")
+        await van.until(lambda: any(m.topic == TOPICS.erasure for m in van.exchange.log), "the receipt at the broker")
+        van.exchange.answer()
+        van.exchange.kill("hub")  # both before the publisher has looked at the report
+        await asyncio.sleep(0.1)
+        assert van.device.waiting() == 1
+        van.exchange.go_down()
+        van.exchange.come_up()
+        van.store._database.close()
+        van.begin()
+        van.start_hub()
+        await van.until(lambda: van.erased() == 1, "the receipt at the hub")
+
+    van(scene)
