@@ -115,6 +115,14 @@ def test_a_library_s_text_loses_its_data_and_the_remedy_stays() -> None:
     assert traces_of(found) == []
 
 
+def test_of_too_many_characters_that_are_no_words_the_longest_are_left_out() -> None:
+    text = f"evidence 2026-11-30 was made for recogniser {SEEN['hexadecimal'][:64]}, not this one"
+    assert plain_text(text) == "evidence 2026-11-30 was made for recogniser …, not this one"
+    many = " ".join(f"the value {number}" for number in range(100, 130))
+    kept = re.findall(r"[0-9]", plain_text(many))
+    assert len(kept) <= UNUSUAL_CHARS
+
+
 def test_a_long_text_keeps_its_cause_and_its_remedy() -> None:
     found = plain_text(f"the cause {'of many words ' * 100} the remedy")
     assert found.startswith("the cause of many words")

@@ -10,7 +10,7 @@ from tests.system.conftest import EmulatedMachines
 from tests.system.machine_cuts import play
 
 pytestmark = pytest.mark.system
-CUTS = 2
+CUTS = 1
 
 
 def test_whatever_the_cuts_came_into_nothing_that_was_promised_is_lost(
