@@ -1,7 +1,8 @@
 """From templates to the artefact: tail, range, band, table, and its sentences.
 
 1. `smallest_list` is 100: below, a single photo has too much influence. `largest_list` is the longest list whose bound
-   meets the limit at a threshold inside the band, at most tenfold what one passer-by was compared with in the data.
+   meets the limit at a threshold inside the band, at most tenfold what one passer-by was compared with in the data,
+   rounded down to STEP people: precisions refuse a photograph more or less, and the statement is one for all.
 2. The band begins where the tail does (for the most photos an entry), and ends where half of the listed people would be
    missed with one look: higher thresholds were not tested.
 """
@@ -29,6 +30,7 @@ from engines.cards.model_card import ModelCard
 SHIPPED_REPLICATES = 500
 CONFIDENCE = 0.95
 SMALLEST_LIST = 100
+STEP = 500
 TENFOLD = 10
 TOP_SHARE = 0.02  # of all comparisons: far more than the tail begins with
 TABLE = (100, 400, 1000, 1822, 4000, 10_000, 20_000)
@@ -157,7 +159,8 @@ def _pair(chosen: Recognisers) -> Pair | None:
 LIMITS = (
     "The photographs are portraits made for the press or for web pages, mostly frontal, sharp and well lit, taken by "
     "people who meant to show a face. A camera over a street gives other angles, light, movement and sizes.",
-    "A passage in front of a camera is decided by several looks. Three different photographs stand for them here.",
+    "A passage in front of a camera is decided by several looks, by forty and more of somebody who stays. Three "
+    "different photographs stand for them here: more looks were not measured on that many people.",
     "Close relatives and look-alikes are as rare in the data as they happen to be. Where more of them pass, there are "
     "more false alerts.",
     "The data names no age, sex or ethnicity, and none was inferred: differences between groups are not stated.",
@@ -205,7 +208,7 @@ def _largest(evidence: Evidence, limit: float) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if covered(middle) else (low, middle - 1)
-    return low
+    return low - low % STEP if low > STEP else low
 
 
 def _point(

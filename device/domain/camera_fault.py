@@ -81,8 +81,8 @@ FAULTS: dict[CameraFault, FaultText] = {
     ),
     CameraFault.FROZEN: FaultText(
         "the picture is frozen: the same one is sent again and again",
-        "the camera's encoder repeats its last picture",
-        "restart the camera",
+        "the camera's encoder repeats its last picture; or nothing has moved for long in a picture without noise",
+        "walk through its view: it ends at once if the camera works; otherwise restart the camera",
         stops=True,
     ),
     CameraFault.TURNED: FaultText(
@@ -99,7 +99,7 @@ FAULTS: dict[CameraFault, FaultText] = {
     ),
     CameraFault.STILL: FaultText(
         "nothing moves but noise: the picture is frozen, or nobody moves",
-        "an empty scene, or a camera that repeats a noisy picture",
+        "an empty scene, or a camera that repeats its last picture",
         "walk through it to see which",
         stops=False,
     ),

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Annotated
 
 import msgspec
+
+BINS = 20
+MOST_RIVALS = 64
+Reference = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z", max_length=64)]
+"""An opaque reference: of an entry, a volunteer, a list (device/hub_api/topics.py has the same alphabet)."""
+IsoDate = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", max_length=10)]
 
 
 class Mode(str, Enum):
@@ -36,10 +43,10 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     passage: int
     revision: int
-    entry_ref: str
+    entry_ref: Reference
     category: str | None = None
     image_source: str | None = None
-    image_captured_on: str | None = None
+    image_captured_on: IsoDate | None = None
     score: float
     threshold: float
     margin: float
@@ -57,7 +64,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     capture_to_decision_ms: float
     decoded_ns: int = 0
     picture_damaged: bool = False
-    rivals: tuple[int, ...] = ()
+    rivals: Annotated[tuple[int, ...], msgspec.Meta(max_length=MOST_RIVALS)] = ()
 
 
 class VolunteerFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +74,7 @@ class VolunteerFinding(msgspec.Struct, frozen=True, kw_only=True):
     decoded_ns  when the decoder delivered the frame, CLOCK_MONOTONIC of this host
     """
 
-    ref: str
+    ref: Reference
     score: float
     threshold: float
     decoded_ns: int
@@ -92,5 +99,7 @@ class Counters(msgspec.Struct, kw_only=True):
     open_passages: int = 0
     dropped_frames: int = 0
     damaged_frames: int = 0
-    score_histogram: list[int] = msgspec.field(default_factory=lambda: [0] * 20)
+    score_histogram: Annotated[list[int], msgspec.Meta(min_length=BINS, max_length=BINS)] = msgspec.field(
+        default_factory=lambda: [0] * BINS
+    )
     """Best score of each closed passage, 20 equal bins over -1..1; no identity attached."""

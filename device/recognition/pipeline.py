@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.domain.finding import Candidate, Counters, VolunteerFinding
+from device.domain.finding import MOST_RIVALS, Candidate, Counters, VolunteerFinding
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, MediaNs
 from device.recognition.detect_ahead import Pressed, Stopwatch, always
@@ -305,7 +305,10 @@ class Pipeline:
         if self._observed is not None:
             self._observed.fruitless(LookOutcome.SCREENED, passage, sighting)
         passage.failures = 0
+        if sighting.track.doubtful:  # it may be somebody else, whose next looks are due as soon as after a first one
+            passage.screened = min(passage.screened, 1)
         passage.screened += 1
+        sighting.track.doubtful, sighting.track.asked = False, 0  # there is no template that could be somebody else's
         self.counters.faces_seen += passage.screened == 1 and not passage.templates
 
     def _fruitless(self, outcome: LookOutcome, passage: Passage, sighting: Sighting) -> None:
@@ -352,7 +355,7 @@ class Pipeline:
             capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
             decoded_ns=frame.decoded,
             picture_damaged=passage.damaged,
-            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view()),
+            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view())[:MOST_RIVALS],
         )
 
     def _close(self, passage: Passage) -> None:

@@ -12,7 +12,8 @@
 4. Templates and best shots are kept in slots that are allocated beforehand and reused.
 5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
    whom rule 2 has missed: there is one alert. A person who is unlike an alerted passage never joins it.
-6. A track whose face suddenly looks different (a cut, one person stepping into another's place) is in doubt.
+6. A track whose face suddenly looks different (a cut, one person stepping into another's place) is in doubt; one that
+   looks as at its passage's last template is not (appearance.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
-from device.vision.picture import appearance_signature
+from device.vision.appearance import Appearance, Seen
 from device.vision.quality import quality_of, weight_of
 from device.vision.tracker import Sighting, Track
 
@@ -45,11 +46,6 @@ TELLING_BY_GEOMETRY = 0.70
 ASKED_MAX = 3  # inconclusive looks after which a doubt is dropped
 CARRIED_ON = 0.35  # likeness from which two passages that match one entry are one person (rule 5)
 WINDOW = 3  # templates in the mean of the last ones
-# Correlation of an appearance signature with the last ones' mean (the newest counts half). Measured 2026-11-30 on
-# the bench's clip (a crowd in which people walk in front of others), 1,164 sightings 80 to 160 ms apart: below it lie
-# 10 % of the same person's signatures and 82 % of another's; of whole boxes, compared with the last signature alone and
-# with .6, 15 % and 83 %. Each doubt is a look: half of all looks were doubts.
-SAME_LOOK = 0.45
 PROBE_PX = 160  # side of the best shot that is kept for an alert
 SLOTS = 96  # people in view or just gone; beyond it the least promising passage is ended
 
@@ -60,14 +56,14 @@ class Slot:
 
     fused (template_dim,) float32: weighted sum of all templates
     recent (WINDOW, template_dim) float32: the last ones, weighted;  recent_sum (template_dim,): `Passage.recent_sum`
-    shot (160, 160, 3) uint8 RGB;  appearance (64,) float32, see picture.appearance_signature
+    shot (160, 160, 3) uint8 RGB;  appearance: signatures of the face
     """
 
     fused: F32
     recent: F32
     recent_sum: F32
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
-    appearance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
+    appearance: Appearance = field(default_factory=Appearance)
 
     @classmethod
     def of(cls, template_dim: int) -> Slot:
@@ -86,7 +82,7 @@ class Slot:
     @property
     def buffers(self) -> tuple[F32 | U8, ...]:
         """All that is personal."""
-        return self.fused, self.recent, self.recent_sum, self.shot, self.appearance
+        return self.fused, self.recent, self.recent_sum, self.shot, self.appearance.rows
 
 
 @dataclass(slots=True)
@@ -96,6 +92,7 @@ class Passage:
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
     best_quality  of the best template (quality.template_quality); below 0 before the first;  best_face: its face
+    reassured     whether the last template answered a doubt: it was this person's
     screened      looks in which a pair's screen ruled every entry out: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
@@ -111,6 +108,7 @@ class Passage:
     weight: float = 0.0
     usual: float = USUAL
     templates: int = 0
+    reassured: bool = False
     screened: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
@@ -177,7 +175,6 @@ class Passages:
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
         self._in_view: list[Track] = []
-        self._appearance: F32 = np.zeros(64, np.float32)
         self._made = 0
 
     @property
@@ -208,25 +205,24 @@ class Passages:
         return self._of_track.get(track.id)
 
     def note_appearance(self, frame: Frame, sightings: list[Sighting]) -> None:
-        """Rule 6: compare how everybody looks with how they looked a moment ago."""
+        """Rule 6: compare how everybody looks with how they looked a moment ago, and at the last template."""
         for sighting in sightings:
             passage = self._of_track.get(sighting.track.id)
             if passage is None:
                 continue
-            appearance_signature(frame, sighting.face.box, self._appearance)
-            before = passage.slot.appearance
-            if before.any() and float(before @ self._appearance) < SAME_LOOK:
+            seen = passage.slot.appearance.see(frame, sighting.face.box)
+            if seen is Seen.DIFFERENT:
                 sighting.track.doubtful = True
-            before += self._appearance  # the sum's length is near 2: the next signature counts half of it
-            before /= max(float(np.linalg.norm(before)), 1e-6)
-        self._appearance[:] = 0
+            elif seen is Seen.SAME:
+                sighting.track.doubtful, sighting.track.asked = False, 0
 
     def settle(self, at: MediaNs, track: Track, template: F32, quality: float) -> Passage | None:
         """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
 
         None when a doubtful track's template is too poor to tell: it is then used for nothing.
         """
-        passage = self._of_track[track.id]
+        passage = before = self._of_track[track.id]
+        shown = self._shows_one(before)
         likeness = passage.likeness(template)
         other = self._lookalike(passage, template, likeness + CLEARLY)
         if other is not None:
@@ -242,9 +238,20 @@ class Passages:
             if likeness >= POOR_OTHER:
                 return None
             passage = self._begin_for(at, track)
+        passage.reassured = track.doubtful and passage is before and passage.compared
         track.doubtful, track.asked = False, 0
+        if shown and quality >= self._telling and not (passage.compared and self._unlike(passage, template)):
+            passage.slot.appearance.settle()
         passage.fuse(template, quality)
         return passage
+
+    def _shows_one(self, passage: Passage) -> bool:
+        """Whether one track alone is the passage's: its last signature is that track's (rule 6)."""
+        return sum(other is passage for other in self._of_track.values()) == 1
+
+    @staticmethod
+    def _unlike(passage: Passage, template: F32) -> bool:
+        return passage.likeness(template) < passage.usual * OTHER_PERSON
 
     def _somebody_else(self, passage: Passage, track: Track, likeness: float, quality: float) -> bool:
         """Rule 1: whether a good template disagrees with a passage that has good ones, or, in doubt, has not."""
@@ -275,6 +282,7 @@ class Passages:
         earlier.last_seen = max(earlier.last_seen, later.last_seen)
         earlier.slot.fused += later.slot.fused
         earlier.slot.recent[:] = later.slot.recent
+        earlier.slot.appearance.rows[:] = later.slot.appearance.rows
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
         earlier.damaged = earlier.damaged or later.damaged
         if later.best_quality >= 0 and earlier.is_better(later.best_quality, later.best_damage):
@@ -313,6 +321,8 @@ class Passages:
         self._made += 1
         passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
         self._open.append(passage)
+        if self._shows_one(self._of_track[track.id]):
+            passage.slot.appearance.take_over(self._of_track[track.id].slot.appearance)
         self._of_track[track.id] = passage
         return passage
 
@@ -337,6 +347,8 @@ class Passages:
 
     def _move(self, track: Track, old: Passage, new: Passage, at: MediaNs) -> None:
         """Hand a track over; an old passage that never held a template has been nobody and vanishes."""
+        if self._shows_one(old):
+            new.slot.appearance.take_over(old.slot.appearance)
         self._of_track[track.id] = new
         new.last_seen = at
         if not old.compared and old not in self._of_track.values():

@@ -200,25 +200,37 @@ MIDDLE = 0.7
 
 
 def appearance_signature(frame: Frame, box: F32, out: F32) -> None:
-    """Write a face's appearance signature into `out` (64,) float32: 8 x 8 luma of its middle, zero mean, length 1.
+    """Write a face's appearance signature into `out` (66,) float32; zeros where the box lies outside the frame.
 
+    First 8 x 8 luma of its middle, zero mean, length 1; then mean Cb and Cr, less 128 (of RGB by BT.601, full range).
     The middle of its box, because what moves behind somebody is not his appearance.
     """
     import cv2
 
-    margin = (box[2:] - box[:2]) * ((1 - MIDDLE) / 2)
-    left, top = np.maximum((box[:2] + margin).astype(int), 0).tolist()
-    right, bottom = (box[2:] - margin).astype(int).tolist()
+    x0, y0, x1, y1 = box.tolist()
+    across, down = (x1 - x0) * (1 - MIDDLE) / 2, (y1 - y0) * (1 - MIDDLE) / 2
+    left, top, right, bottom = max(int(x0 + across), 0), max(int(y0 + down), 0), int(x1 - across), int(y1 - down)
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
     shown = frame.picture
-    whole = shown.rgb if isinstance(shown, Packed) else shown.y
-    region = whole[top : max(bottom, top + 1), left : max(right, left + 1)]
-    if region.size == 0:
+    if isinstance(shown, Packed):
+        luma = whole = shown.rgb[top:bottom, left:right]
+    else:
+        luma = shown.y[top:bottom, left:right]
+    if luma.size == 0:
         out[:] = 0
         return
-    small = cv2.resize(region, (8, 8), interpolation=cv2.INTER_AREA)
-    out[:] = (small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)).reshape(-1)
-    out -= out.mean()
-    out /= max(float(np.linalg.norm(out)), 1e-6)
+    small = cv2.resize(luma, (8, 8), interpolation=cv2.INTER_AREA)
+    if isinstance(shown, Packed):
+        small = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        red, green, blue = cv2.mean(whole)[:3]
+        grey = 0.299 * red + 0.587 * green + 0.114 * blue
+        out[64:] = (blue - grey) / 1.772, (red - grey) / 1.402
+    else:
+        part = slice(top // 2, (bottom + 1) // 2), slice(left // 2, (right + 1) // 2)
+        out[64:] = cv2.mean(shown.u[part])[0] - 128.0, cv2.mean(shown.v[part])[0] - 128.0
+    pattern = out[:64]
+    np.subtract(small.reshape(-1), cv2.mean(small)[0], out=pattern)
+    pattern /= max(float(pattern @ pattern) ** 0.5, 1e-6)
 
 
 def mosaic(region: U8, squares: int) -> None:

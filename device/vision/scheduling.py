@@ -12,9 +12,15 @@ crowd costs delay but no stall.
    the threshold, as three strangers in four do; after two looks less than .125, and three strangers in four more than
    .129. Near the threshold there is no end before TEMPLATES_NEAR: with 40 instead of 10, 41 instead of 39 of 56 listed
    passages of six other clips are found at .562, for 11 % more looks where half of the people in view are listed.
-4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
+4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one. So does one
+   in which a pair's screen ruled every entry out, and whoever was compared by the main recogniser goes first: in a
+   crowd of people who are screened out, the budget is for those who may still be found.
 5. After an alert a person is recognised CONFIRMING_LOOKS times, then for a clearly better shot, and from time to time
    to verify the identity.
+6. A doubt about identity is looked at BETWEEN_LOOKS_NS after the last look; DOUBT_WAITS_NS after it where the face is
+   half hidden or still close to another (the doubt is raised again when they part), and where the last look answered a
+   doubt already. Measured 2026-11-30 on the bench's clip: 223 looks instead of 234, everybody first seen at the same
+   frame or 4 later, 44 faces seen in both.
 """
 
 from __future__ import annotations
@@ -29,11 +35,14 @@ from device.vision.tracker import Sighting
 
 BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are nearly the same picture again
 DOUBLINGS_MAX = 4
+SCREENED_DOUBLINGS_MAX = 3
 GOOD_AT_ONCE = 0.75  # a shot this good is taken at once: a running person may be gone in the next frame
 STILL_THE_SAME_NS = 2500 * NS_PER_MS  # interval of looks at a person who was alerted
 BETTER = 1.25  # geometric quality over the best one tried, from which a shot is taken early
 CONFIRMING_LOOKS = 3  # looks at a person who is alerted by the first look, for the score and for the probe
 MUCH_BETTER = 1.6  # the same for a person further than FAR below the threshold
+DOUBT_SHOT = 0.7  # of the best geometric quality tried: a poorer shot shows somebody half hidden and settles little
+DOUBT_WAITS_NS = 450 * NS_PER_MS
 FAR = 0.20
 NEAR = 0.08
 ONE_LOOK_SAYS = 0.25  # cosine below the threshold from which even one look makes the next one wait
@@ -68,8 +77,11 @@ def urgency(
     better = geometry > (BETTER if below <= FAR or passage.templates == 0 else MUCH_BETTER) * passage.tried_geometry
     if passage.failures and since < BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX):
         return geometry if better and since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
-    if sighting.track.doubtful:
-        return 4 + geometry if since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
+    if sighting.track.doubtful and since >= _doubt_waits_ns(passage, sighting, geometry):
+        return 4 + geometry
+    if passage.templates == 0 and passage.screened:
+        wait = BETWEEN_LOOKS_NS if better else BETWEEN_LOOKS_NS << min(passage.screened - 1, SCREENED_DOUBLINGS_MAX)
+        return 1 + geometry / 10 if since >= wait else NoLook.CADENCE
     if passage.templates == 0:
         return 3 + geometry if since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if passage.alerted_entry is not None:
@@ -78,6 +90,12 @@ def urgency(
         return geometry / 2 if due else NoLook.NO_GAIN
     wait = BETWEEN_LOOKS_NS if better else again_after_ns(below, passage.templates)
     return 2 - below + geometry / 10 if since >= wait else NoLook.CADENCE
+
+
+def _doubt_waits_ns(passage: Passage, sighting: Sighting, geometry: float) -> int:
+    """Rule 6: how long after a look a doubt is looked at."""
+    settles = geometry >= DOUBT_SHOT * passage.tried_geometry and not sighting.track.near
+    return BETWEEN_LOOKS_NS if settles and not passage.reassured else DOUBT_WAITS_NS
 
 
 def again_after_ns(below: float, templates: int) -> int:

@@ -7,28 +7,46 @@ each message a 4-byte big-endian length and a MessagePack body. End-of-file mean
    `Commission` instead there is no list, and beats follow `Hello`. `Prepare` may come before either.
 2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` and
    `ViewPicture.sealed` are encrypted in the worker to the hub, and the supervisor has no key to open them.
-3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
+3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link. Its text quotes
+   nothing of the body.
 4. The worker holds a lease: any message renews it, and the supervisor's loop sends `Lease` when there is no other. A
    worker whose lease has run out wipes and ends (device/worker/lease.py).
+5. No text of a worker reaches the supervisor as it was sent (decision record 0035). One that must be right has a
+   pattern and a length, and any other breaks the link; one that a person reads (TEXTS) becomes `plain_text`. What
+   grows with its sender (lists, mappings) has a length, too.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
-from device.domain.finding import Candidate, Counters, Mode, VolunteerFinding
+from device import errors
+from device.domain.camera_fault import CameraFault
+from device.domain.finding import Candidate, Counters, Mode, Reference, VolunteerFinding
 from device.domain.operating_point import LIMIT
-from device.errors import LinkBroken
+from device.errors import InternalError, LfrError, LinkBroken
+from device.wire.plain_text import plain_text
 
-PROTOCOL = 5
+PROTOCOL = 6
 MAX_BODY_BYTES = 1_000_000
 JOURNAL_CHARS = 240
 VIEW_MAX_BYTES = 4_000
 HEADER = struct.Struct(">I")
+CAMERA_FAULTS = "|".join(fault.value for fault in CameraFault)
+ERRORS = frozenset(name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, LfrError))
+
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9:._+-]{0,99}\Z", max_length=100)]
+"""A backend with its precision, a model, or both models of a pair."""
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{64})?\Z", max_length=64)]
+CameraState = Annotated[str, msgspec.Meta(pattern=rf"\A(?:online|offline|ended|{CAMERA_FAULTS})\Z", max_length=16)]
+CameraWarning = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{CAMERA_FAULTS})?\Z", max_length=16)]
+Stage = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,16}\Z", max_length=16)]
+Protection = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]{1,32}\Z", max_length=32)]
 
 
 class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,13 +158,13 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
     protocol: int
     pid: int
-    backend: str
-    detector: str
-    recogniser: str
-    detector_sha256: str
-    recogniser_sha256: str
+    backend: Name
+    detector: Name
+    recogniser: Name
+    detector_sha256: Sha256
+    recogniser_sha256: Sha256
     self_test: str
-    protections: dict[str, bool]
+    protections: Annotated[dict[Protection, bool], msgspec.Meta(max_length=32)]
 
 
 class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_loaded"):
@@ -157,8 +175,8 @@ class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_
     incomplete  entries without a category of the deployment or without the source of their image
     """
 
-    watchlist_id: str
-    sha256: str
+    watchlist_id: Reference
+    sha256: Sha256
     subjects: int
     images: int
     threshold: float
@@ -190,14 +208,14 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     """
 
     seq: int
-    camera: str
+    camera: CameraState
     fps: float
     counters: Counters
-    stage_p95_ms: dict[str, float]
+    stage_p95_ms: Annotated[dict[Stage, float], msgspec.Meta(max_length=16)]
     rss_bytes: int
     gpu_free_bytes: int | None = None
     damaged_share: float = 0.0
-    warning: str = ""
+    warning: CameraWarning = ""
     size: tuple[int, int] | None = None
 
 
@@ -231,11 +249,14 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
-    """Worker to supervisor, instead of Finished: it cannot continue. error: class name; text: cause and remedy."""
+    """Worker to supervisor, instead of Finished: it cannot continue.
+
+    error  name of a class of device/errors.py;  text: cause and remedy, or of a defect its class and place alone
+    """
 
     error: str
     text: str
-    exit_status: int
+    exit_status: Annotated[int, msgspec.Meta(ge=64, le=78)]
 
 
 class Level(str, Enum):
@@ -266,6 +287,16 @@ FromWorker = (
     | Fault
 )
 
+TEXTS: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    Hello: ("self_test",),
+    WatchlistLoaded: ("threshold_source", "outside_evidence"),
+    Candidate: ("category", "image_source"),
+    Finished: ("reason",),
+    Fault: ("text",),
+}
+"""Texts of a worker that a person reads (rule 5)."""
+Written = TypeVar("Written", bound=msgspec.Struct)
+
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
@@ -288,8 +319,27 @@ def unpack_to_worker(body: bytes) -> ToWorker:
 
 
 def unpack_from_worker(body: bytes) -> FromWorker:
-    """Decode one body at the supervisor's end; LinkBroken for any type but FromWorker."""
+    """Decode one body at the supervisor's end (rule 5); LinkBroken for any type but FromWorker."""
     try:
-        return _from_worker.decode(body)
+        message = _from_worker.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise LinkBroken(f"the worker sent a message that protocol {PROTOCOL} does not know: {fault}") from fault
+        place = _PLACE.search(str(fault))
+        where = f" ({place[1]})" if place else ""
+        # from None: the decoder's error quotes what it could not decode
+        raise LinkBroken(f"the worker sent a message that protocol {PROTOCOL} does not know{where}") from None
+    if isinstance(message, CandidateRaised):
+        return msgspec.structs.replace(message, candidate=_with_plain_texts(message.candidate))
+    if isinstance(message, Fault) and message.error not in ERRORS:
+        message = msgspec.structs.replace(message, error=InternalError.__name__)
+    return _with_plain_texts(message)
+
+
+_PLACE = re.compile(r" - at (?:`key` in )?`(\$[a-z0-9_.\[\]]{0,60})`\Z")
+"""The field that msgspec names at the end of its text: one of this module, none of the sender's."""
+
+
+def _with_plain_texts(message: Written) -> Written:
+    """The message with its texts for people made plain; itself when they are."""
+    texts = {name: text for name in TEXTS.get(type(message), ()) if (text := getattr(message, name)) is not None}
+    changed = {name: plain for name, text in texts.items() if (plain := plain_text(text)) != text}
+    return msgspec.structs.replace(message, **changed) if changed else message

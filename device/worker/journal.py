@@ -21,6 +21,7 @@ from device.wire.journal_texts import journal_text
 from device.wire.link import JOURNAL_CHARS, Beat, JournalLine, Level
 
 _NUMBER = re.compile(r"[0-9]+")
+NOTES_CHARS = JOURNAL_CHARS - 40
 SLOW_S = 10
 SLOW_SHARE = 0.2
 
@@ -120,7 +121,10 @@ class JournalSender:
         notes = tuple(_NUMBER.sub("N", note) for note in info.notes)  # a count that grows is no change
         if notes != self._notes:
             self._notes = notes
-            self._line(Level.INFO, "corrected", "; ".join(info.notes))
+            shown = list(info.notes)
+            while len("; ".join(shown)) > NOTES_CHARS:
+                shown.pop()
+            self._line(Level.INFO, "corrected", "; ".join(shown))
 
     def _line(self, level: Level, name: str, *values: str | float) -> None:
-        self._send(JournalLine(level=level, text=journal_text(name, *values)[:JOURNAL_CHARS]))
+        self._send(JournalLine(level=level, text=journal_text(name, *values)))

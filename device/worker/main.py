@@ -4,7 +4,8 @@
    Engines may be open before the assignment (preparation.py).
 2. End-of-file on the link, Stop, or a lease that has run out (lease.py) ends everything; every buffer is wiped before
    the process sends Finished.
-3. An error is sent as one Fault with its remedy; the exit status is that of its class.
+3. An error is sent as one Fault with its remedy, a defect as its class and place alone; the exit status is that of its
+   class.
 4. Outside the evidence (device/recognition/operating_point.py) no camera is opened: WatchlistLoaded states why, and
    the worker waits for Stop.
 """
@@ -60,6 +61,7 @@ from device.wire.link import (
 )
 from device.worker.camera import load_lazy_libraries, needs_of, open_source, pace_of
 from device.worker.commissioning import CommissioningWorker
+from device.worker.defect import defect_text
 from device.worker.journal import JournalSender
 from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
@@ -98,7 +100,7 @@ def main(argv: list[str]) -> int:
     except LfrError as fault:
         return _report_fault(link, fault)
     except Exception as fault:
-        return _report_fault(link, InternalError(f"{type(fault).__name__}: {fault}"))
+        return _report_fault(link, InternalError(defect_text(fault)))
 
 
 def _report_fault(link: LinkEnd, fault: LfrError) -> int:

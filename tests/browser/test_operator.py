@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from device.hub_api import messages
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words
 from tools.hub.storage.folder import Entry
@@ -70,15 +71,21 @@ def test_a_new_alert_moves_neither_the_case_under_the_hand_nor_the_queue_before_
     assert order == [a.alert_id for a in (first, second, third)]
 
 
-def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
-    chrome: Chrome, van: Van, device: Device, speak: Words
-) -> None:
+def two_cases(chrome: Chrome, van: Van, device: Device, speak: Words) -> tuple[messages.Alert, messages.Alert]:
+    """Two alerts with their pictures, the first one on the page, rested; its clock stands still."""
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
     pictured(van, speak, second)
     assert case_on_page(chrome) == first.alert_id
     rested(chrome)
     chrome.hold_clock()
+    return first, second
+
+
+def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
+    chrome: Chrome, van: Van, device: Device, speak: Words
+) -> None:
+    first, second = two_cases(chrome, van, device, speak)
     chrome.key("f")
     assert "Press again to erase" in chrome.ask(f"{CARD}.innerText")
     chrome.advance(0.29)
@@ -100,12 +107,7 @@ def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
 def test_a_click_right_after_the_case_under_it_was_replaced_judges_nothing(
     chrome: Chrome, van: Van, device: Device, speak: Words
 ) -> None:
-    first, second = device.alert(), device.alert()
-    pictured(van, speak, first)
-    pictured(van, speak, second)
-    assert case_on_page(chrome) == first.alert_id
-    rested(chrome)
-    chrome.hold_clock()
+    first, second = two_cases(chrome, van, device, speak)
     device.say(device.topics.erasure, speak.erasure(first.alert_id, "expiry"))
     chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
     chrome.advance(0.49)

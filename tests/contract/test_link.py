@@ -113,7 +113,7 @@ def test_an_assignment_comes_back_equal_zone_and_all() -> None:
     passage=st.integers(0, 2**40),
     score=st.floats(-1, 1),
     box=st.tuples(*[st.floats(-1e4, 1e4, width=32)] * 4),
-    text=st.text(max_size=40),
+    text=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z"),
 )
 def test_a_candidate_comes_back_equal(
     passage: int, score: float, box: tuple[float, float, float, float], text: str

@@ -9,7 +9,9 @@ import msgspec
 
 from device.domain.finding import Candidate, Counters
 from device.edges.clock.fake import FakeClock
+from device.errors import LinkBroken
 from device.wire.link import (
+    HEADER,
     Assignment,
     CandidateRaised,
     Commission,
@@ -23,6 +25,8 @@ from device.wire.link import (
     Withdraw,
     Withdrawn,
     WithdrawVolunteers,
+    pack,
+    unpack_from_worker,
 )
 from tests.sample_alerts import a_candidate
 from tests.sample_worker import PROTECTIONS, a_beat, a_hello, an_open_list
@@ -30,6 +34,14 @@ from tests.sample_worker import PROTECTIONS, a_beat, a_hello, an_open_list
 BEAT_S = 0.25
 PROBE = b"age-encryption.org/v1 ciphertext"
 LIST = {"id": "wl-1", "sha256": "a" * 64, "subjects": 3, "images": 3}
+
+
+def _received(message: FromWorker) -> FromWorker | LinkBroken:
+    """The message as the supervisor's end of a link decodes it."""
+    try:
+        return unpack_from_worker(pack(message)[HEADER.size :])
+    except LinkBroken as fault:
+        return fault
 
 
 class FakeWorker:
@@ -53,7 +65,7 @@ class FakeWorker:
         self.leased_ns: list[int] = []
         self._script = script
         self._clock = clock
-        self._outbox: asyncio.Queue[FromWorker | None] = asyncio.Queue()
+        self._outbox: asyncio.Queue[FromWorker | LinkBroken | None] = asyncio.Queue()
         self._gone = asyncio.Event()
         self._status = 0
         self._beats: asyncio.Task[None] | None = None
@@ -87,7 +99,10 @@ class FakeWorker:
                 self.finish(message.reason)
 
     async def receive(self) -> FromWorker | None:
-        return await self._outbox.get()
+        received = await self._outbox.get()
+        if isinstance(received, LinkBroken):
+            raise received
+        return received
 
     def kill(self) -> None:
         self.end(-9)
@@ -100,7 +115,7 @@ class FakeWorker:
 
     def say(self, message: FromWorker) -> None:
         if self.running and not self.silent:
-            self._outbox.put_nowait(message)
+            self._outbox.put_nowait(_received(message))
 
     def raise_candidate(
         self,

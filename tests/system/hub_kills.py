@@ -125,9 +125,10 @@ class Drill:
             self.some_life()
             victim = self._random.choice(victims)
             self.counts.kills[victim] = self.counts.kills.get(victim, 0) + 1
-            self.erase_one()
             if victim == "hung hub":
                 self.hang_hub()
+            else:
+                self.erase_one()
             self.kill(victim)
             self.check_page()
 
@@ -145,13 +146,21 @@ class Drill:
             self.judge(self._random.choice(sorted(self.open)), "false_alert")
 
     def hang_hub(self) -> None:
-        """The hub stands still while the broker acknowledges to the device what the hub never sees."""
+        """The hub stands still while a device erases what was judged, and the broker acknowledges the receipt."""
+        alert_id = min(self.open) if self.open else self.raise_alert()
+        wait(lambda: alert_id in self.page(), f"alert {alert_id} on the page")
+        self._device.send_signal(signal.SIGSTOP)
+        self.judge(alert_id, "false_alert")
         self._hub_process.send_signal(signal.SIGSTOP)
-        time.sleep(self._random.random() * 0.3)
+        self._device.send_signal(signal.SIGCONT)
+        time.sleep(0.1 + self._random.random() * 0.4)
 
-    def raise_alert(self) -> None:
-        self.open.add(self.ask_device("raise"))
+    def raise_alert(self) -> str:
+        """Its id."""
+        alert_id = str(self.ask_device("raise"))
+        self.open.add(alert_id)
         self.counts.raised += 1
+        return alert_id
 
     def ask_device(self, command: str) -> Any:
         """The device's answer to a line on its stdin."""

@@ -190,6 +190,19 @@ def test_a_card_that_turns_read_only_stops_recognition_and_the_status_line_says_
     assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
 
 
+def test_a_restart_on_a_read_only_card_starts_it_again_although_its_stop_fails(card: Board) -> None:
+    """Its stop ends with 69, since it cannot erase: lfr-failed.service must not cancel the start that follows."""
+    guest, before = card.guest, card.main_pid()
+    guest.run("mount", "-o", "remount,abort", "/var/lib/lfr", check=False)
+    guest.until(lambda: card.state() == "inhibited", why=card.why)
+    guest.run("systemctl", "restart", "lfr", within_s=120)
+    card.until_line("safe, nothing is recognised", "Read-only", "replace the card")
+    assert card.main_pid() not in (0, before)
+    assert guest.show("lfr", "ActiveState")["ActiveState"] == "active"
+    assert guest.show("lfr-failed", "ActiveState")["ActiveState"] == "inactive"
+    assert any("status=69" in entry for entry in guest.journal("lfr")), "the stop was one that fails"
+
+
 def test_a_full_disk_stops_recognition_and_says_what_to_do_until_there_is_room(running: Board) -> None:
     guest = running.guest
     guest.run("sh", "-c", "dd if=/dev/zero of=/var/lib/lfr/full bs=1M 2>/dev/null; true")

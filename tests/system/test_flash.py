@@ -16,6 +16,7 @@ import pytest
 
 from tests.system import guest
 from tests.system.flashed import Booted, bare_root, command, packages_for, wheels_for
+from tools.flash.verify import inside_root
 
 pytestmark = pytest.mark.system
 SERIAL = "1421024012345"
@@ -223,6 +224,19 @@ def test_a_card_that_is_mounted_read_only_or_is_full_is_refused_or_goes_on_later
         assert "read-only" in lfr("flash", "apply", *van.options(card), status=77)
     finally:
         subprocess.run(["umount", str(card)], check=True)
+
+
+def test_what_runs_in_a_root_that_is_not_booted_sees_proc_and_sys_and_leaves_no_mount(van: Van, root: Path) -> None:
+    looks = (
+        "import os; print(os.path.getsize('/etc/os-release') and open('/proc/cpuinfo').read(9), *os.listdir('/sys'))"
+    )
+    done = subprocess.run(
+        [*inside_root(root), "/usr/bin/python3", "-c", looks], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("processor")
+    assert "devices" in done.stdout
+    assert not any((root / "proc").iterdir())
+    assert str(root) not in Path("/proc/mounts").read_text()
 
 
 def test_the_serial_number_is_asked_for_and_another_one_is_refused(van: Van, root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ class Van:
         self.guest.until(lambda: self.well() and self.page() in ("200", "303"), why=self.why)
 
 
-def install(machine: Guest) -> None:
+def install(machine: Guest, site: str) -> None:
     """As systemd/README.md says, in test mode."""
     machine.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; chmod 755 /opt/lfr")
     libraries = "[ ! -d /opt/python ] || { echo /opt/python/lib >/etc/ld.so.conf.d/python.conf; ldconfig; }"
@@ -69,27 +70,33 @@ def install(machine: Guest) -> None:
         "echo 127.0.0.1 localhost >/etc/hosts",
     )
     machine.run("sh", "-ec", "; ".join(steps))
-    init = (LFR, "hub", "init", STATE, "--site", "north", "--device", "cam-1", "--mode", "test")
+    init = (LFR, "hub", "init", STATE, "--site", site, "--device", "cam-1", "--mode", "test")
     machine.run("setpriv", "--reuid=lfr-hub", "--regid=lfr-hub", "--clear-groups", *init)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", UNIT)
 
 
-@pytest.fixture(scope="module")
-def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
+@contextmanager
+def booted_van(scratch: Path, site: str = "north") -> Iterator[Van]:
+    """A machine whose hub runs; skipped with the reason where none can be booted."""
     if reason := guest.cannot():
         pytest.skip(reason)
-    scratch: Path = tmp_path_factory.mktemp("van")
     scratch.chmod(0o755)
     guest.environment(scratch / "venv")
     machine = Guest(scratch)
     try:
-        install(machine)
+        install(machine, site)
         made = Van(machine)
         made.until_well()
         yield made
     finally:
         machine.close()
+
+
+@pytest.fixture(scope="module")
+def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
+    with booted_van(tmp_path_factory.mktemp("van")) as made:
+        yield made
 
 
 def test_it_says_ready_keeps_its_status_line_and_has_its_page_at_a_fixed_address(van: Van) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.system.emulated import Emulated
 
 WITHIN_S = 600.0
+POLL_S = 0.02
 WATCHDOG = ("-device", "i6300esb")
 
 
@@ -39,7 +40,7 @@ class WholeMachine:
                 raise RuntimeError(f"the machine is off: {self.console()[-3000:]}")
             if time.monotonic() - begun > within_s:
                 raise TimeoutError(f"not within {within_s:.0f} s: {self.console()[-3000:]}")
-            time.sleep(0.2)
+            time.sleep(POLL_S)
 
     def until_off(self, within_s: float = WITHIN_S) -> None:
         """Wait until it has switched itself off."""

@@ -2,10 +2,12 @@
 
 1. A look is taken every LOOK_EVERY_NS of presentation time, so that a recording is judged as if it were watched.
 2. A fault counts when every look of HOLD_NS has shown it, and is over with the first that does not. With the beat
-   (0.25 s) and a round of the supervisor (0.1 s) it is reported within 2 s.
-3. A picture that is still is frozen when it is exactly so, when it has been still for FACE_STILL_AT_MOST_NS with a
-   face in view (people move), or for STILL_AT_MOST_NS without; until then it is a warning, because somebody who waits
-   and an empty room may be as still.
+   (0.25 s) and a round of the supervisor (0.1 s) it is reported within 2 s, *frozen* as *still* at first and as itself
+   later (rule 3): figures in this folder's README.
+3. A picture that is still is frozen when it is exactly so and that is not usual for this camera (still_picture.py,
+   rule 6), when it has been still for FACE_STILL_AT_MOST_NS with a face in view (people move), or for longer than an
+   empty room is: STILL_AT_MOST_NS, or twice as long as this camera was still before somebody came, up to
+   STILL_EVER_NS. Until then it is a warning, because somebody who waits and an empty room may be as still.
 4. The size is that of the first picture, or the one that the owner expects. Another one is a fault at once.
 5. What is kept of pictures (grids of single pixels, means of cells) is overwritten by `wipe`.
 """
@@ -29,6 +31,8 @@ FACE_STILL_AT_MOST_NS = 3 * NS_PER_S
 """Measured 2026-11-30: of five clips of people who sit before a camera the longest still run had 1.7 s."""
 STILL_AT_MOST_NS = 10 * NS_PER_S
 """Measured 2026-11-30: the longest still run of a mostly empty room had 4.9 s (139 s)."""
+STILL_EVER_NS = 600 * NS_PER_S
+"""A camera that shows nobody for longer than this counts as frozen until something moves: decision record 0532."""
 Size = tuple[int, int]
 
 
@@ -98,6 +102,8 @@ class PictureHealth:
     def _frozen(self) -> bool:
         """Rule 3; a picture that was frozen stays so until something moves."""
         still = self._still
-        if self.fault is CameraFault.FROZEN or still.exact or still.still_ns >= STILL_AT_MOST_NS:
+        exactly = still.exact and not still.exact_is_usual
+        at_most_ns = min(STILL_EVER_NS, max(STILL_AT_MOST_NS, 2 * still.lived_ns))
+        if self.fault is CameraFault.FROZEN or exactly or still.still_ns >= at_most_ns:
             return True
         return still.still_ns >= FACE_STILL_AT_MOST_NS and self._anybody_in_view()

@@ -15,6 +15,10 @@ Each look is compared with the first of its run, so that slow movement adds up.
 
 5. A run that ends begins anew with the earliest of the looks in it that the present one does not differ from; one in
    FIRST_EVERY_NS is kept for that. The first may have been taken while the camera still worked.
+6. Exact runs are usual for a camera that gives exact pictures of what does not move while something else does: one
+   without noise (a denoiser at night), or with an encoder that skips what hardly changes (x265). Such a look has
+   UNMOVED_LEAST of its cells unmoved and EXACT_CELLS of those exact; EXACT_USUAL of the last moving looks are such.
+7. `lived_ns` is the longest run that ended by a movement: the camera worked, and nothing moved for so long.
 
 Figures: README of this folder (`lfr bench camera-faults`).
 """
@@ -28,7 +32,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8
 from device.domain.time import NS_PER_MS, NS_PER_S
-from device.edges.camera.picture_samples import Samples
+from device.edges.camera.picture_samples import CELL, Samples
 
 SETTLING = 1.0
 SHIFT_MOST = 0.35
@@ -39,6 +43,12 @@ NOISE_MOST = 1.0
 """Grey levels of a cell; a sensor's noise of 4 levels a pixel."""
 EDGE_ROWS = 2
 EXACT_SHARE = 0.01
+UNMOVED_LEAST, UNMOVED = 0.25, 0.5
+"""Share of the cells; grey levels of a cell from one look to the next."""
+EXACT_CELLS, EXACT_USUAL = 0.8, 0.4
+"""Measured 2026-11-30, of moving looks: a drawn room 75 to 100 % without noise, 50 to 100 % with noise through x265; 0
+with noise through x264 and MJPEG; a clip of a real room: 25 to 35 %, as it is and encoded again."""
+MOVING_LOOKS, MOVING_LEAST = 40, 10
 GAP_NS = round(1.2 * NS_PER_S)
 """Looks further apart than this say nothing about what was between them."""
 FIRST_EVERY_NS, KEPT_FIRSTS = 300 * NS_PER_MS, 8
@@ -56,16 +66,21 @@ class _Change(Enum):
 
 
 class StillPicture:
-    """Judges looks in order. still_ns: how long the run has lasted;  exact: rule 4. `blank` is for any thread."""
+    """Judges looks in order. `blank` is for any thread.
+
+    still_ns  how long the run has lasted;  exact: rule 4;  exact_is_usual: rule 6;  lived_ns: rule 7
+    """
 
     def __init__(self) -> None:
-        self.still_ns = 0
+        self.still_ns = self.lived_ns = 0
         self._firsts: list[tuple[int, F32]] = []
         """Cells of the first look of the run, and of later ones that a shorter run may begin with (rule 5)."""
         self._slight: tuple[int, F32] | None = None
         self._before: U8 | None = None
         self._last_ns = 0
         self._exact: deque[tuple[int, bool]] = deque(maxlen=KEPT_LOOKS)
+        self._exact_beside: deque[bool] = deque(maxlen=MOVING_LOOKS)
+        """Whether what did not move was exact, of the last looks in which something moved (rule 6)."""
 
     def see(self, at_ns: int, samples: Samples) -> None:
         """Take one look; nothing of `samples` is kept but copies."""
@@ -73,13 +88,15 @@ class StillPicture:
         change = _change(self._firsts, now[1]) if 0 <= at_ns - self._last_ns <= GAP_NS else _Change.MOVED
         begins = change is _Change.MOVED or (change is _Change.SLIGHT and self._slight is not None)
         if begins:
+            if self._firsts and 0 <= at_ns - self._last_ns <= GAP_NS:
+                self.lived_ns = max(self.lived_ns, self.still_ns)
             self._shorten(now, after_gap=at_ns - self._last_ns > GAP_NS)
         else:
             self._slight = now if change is _Change.SLIGHT else None
             if len(self._firsts) < KEPT_FIRSTS and at_ns - self._firsts[-1][0] >= FIRST_EVERY_NS and not self._slight:
                 self._firsts.append(now)
         if begins or self._before is not None:
-            self._count(at_ns, samples.grid)
+            self._count(at_ns, samples.grid, moving=begins)
         self._last_ns = at_ns
         self.still_ns = at_ns - self._firsts[0][0]
 
@@ -88,6 +105,12 @@ class StillPicture:
         """Whether the run is one of an encoder that is fed one picture (rule 4)."""
         began_ns = self._firsts[0][0] if self._firsts else 0
         return sum(exact for at_ns, exact in self._exact if at_ns > began_ns) >= EXACT_LOOKS
+
+    @property
+    def exact_is_usual(self) -> bool:
+        """Whether exact runs say nothing about this camera (rule 6)."""
+        looks = len(self._exact_beside)
+        return looks >= MOVING_LEAST and sum(self._exact_beside) >= EXACT_USUAL * looks
 
     def blank(self) -> None:
         """Forget single pixels; the run stays as exact as it was."""
@@ -111,11 +134,26 @@ class StillPicture:
             later.pop(0)
         self._firsts = later or [now]
 
-    def _count(self, at_ns: int, grid: U8) -> None:
-        """Rule 4."""
+    def _count(self, at_ns: int, grid: U8, *, moving: bool) -> None:
+        """Rules 4 and 6."""
         before, self._before = self._before, grid.copy()
         if before is not None and before.shape == grid.shape:
             self._exact.append((at_ns, bool(np.count_nonzero(before != grid) <= EXACT_SHARE * grid.size)))
+            if moving and (beside := _exact_beside(before, grid)) is not None:
+                self._exact_beside.append(beside)
+
+
+def _exact_beside(before: U8, grid: U8) -> bool | None:
+    """Whether what did not move is exact; None when too little of the picture is unmoved (rule 6)."""
+    height, width = grid.shape[0] // CELL * CELL, grid.shape[1] // CELL * CELL
+    if not height or not width:
+        return None
+    away = (grid[:height, :width].astype(np.int16) - before[:height, :width]).reshape(height // CELL, CELL, -1, CELL)
+    unmoved = np.abs(away.sum((1, 3))) <= UNMOVED * CELL * CELL
+    count = int(np.count_nonzero(unmoved))
+    if count < max(1.0, UNMOVED_LEAST * unmoved.size):
+        return None
+    return int(np.count_nonzero(unmoved & ~away.any((1, 3)))) >= EXACT_CELLS * count
 
 
 def _change(firsts: list[tuple[int, F32]], cells: F32) -> _Change:

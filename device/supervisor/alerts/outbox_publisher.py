@@ -124,7 +124,7 @@ class OutboxPublisher:
         """Set whether the hub is online, and whether it confirms (rule 2). When it returns, everything that waits is
         retried, and what it acknowledged before is delivered again: a hub that was killed may have lost it.
         """
-        self._hub_confirms = confirms
+        self._hub_confirms = confirms if online else self._hub_confirms  # reports of its time may come after it
         if online and not self._hub_online:
             self._try_all = self._hub_returned = True
             self._woken.set()

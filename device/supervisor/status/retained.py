@@ -153,13 +153,15 @@ class Notices:
         self._publisher.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
 
     def receipt(self, erasure: messages.Erasure) -> None:
-        """A receipt of an erasure; kept until the hub has acknowledged it."""
+        """A receipt of an erasure; kept until the hub has acknowledged it. One that counts nothing (an alert that was
+        erased before, judged again) pays none that is owed.
+        """
         self._keep(
             self._topics.erasure,
             erasure,
             erasure.alert_id or erasure.what,
             MessageClass.RECEIPT,
-            receipt_of=erasure.alert_id,
+            receipt_of=erasure.alert_id if erasure.count else None,
         )
 
     def command_reply(self, reply: messages.CommandReply) -> None:

@@ -9,6 +9,8 @@
 5. A worker holds a lease on the supervisor's loop, which renews it (`renew_lease`): a loop that hangs ends its workers.
 6. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count
    people twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it ended without a Fault.
+7. Hello and WatchlistLoaded hold the longest texts of the link. A worker sends each once, before it opens its camera;
+   a second one is not passed on and ends it.
 """
 
 from __future__ import annotations
@@ -295,6 +297,9 @@ class WorkerSupervisor:
             if message is None or isinstance(message, LfrError):
                 run.problem = "" if run.stopped else str(message or ENDED_SILENTLY)
                 return
+            if _is_repeated(run, message):
+                run.problem = f"the worker sent a second {type(message).__name__}"
+                return
             self._record_message(run, message)
             self._on_message(run, message)
             if run.finished is not None or run.problem:
@@ -351,3 +356,10 @@ class WorkerSupervisor:
             self.view, self.problem = CameraView(stops.value), FAULTS[stops].advice
         elif beat.camera in (CameraView.ONLINE, CameraView.OFFLINE):
             self.view, self.problem = CameraView(beat.camera), ""
+
+
+def _is_repeated(run: WorkerRun, message: FromWorker) -> bool:
+    """Whether a message that a worker sends once came again (rule 7)."""
+    if isinstance(message, Hello):
+        return run.hello is not None
+    return isinstance(message, WatchlistLoaded) and run.watchlist is not None

@@ -17,7 +17,7 @@ def test_the_evidence_that_ships_is_named_with_its_precisions_and_its_longest_li
     (found,) = evidence.shipped_evidence()
     assert (found.name, found.level) == ("evidence", "ok")
     assert "sface-2021dec/" in found.text
-    assert "fp32, bf16, int8, fp16; lists of up to 38,750 people" in found.text
+    assert "fp32, bf16, int8, fp16; lists of up to 38,500 people" in found.text
 
 
 def test_evidence_that_was_changed_since_it_was_signed_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from device.domain.camera_fault import CameraFault
 from tools.dev.bench.camera_faults.encoders import ENCODERS
-from tools.dev.bench.camera_faults.faulty import FAULTS, Clip, drawn_room
+from tools.dev.bench.camera_faults.faulty import FAULTS, Clip, drawn_room, noisy, quiet_room
 from tools.dev.bench.camera_faults.measure import Found, measure
 
 pytestmark = pytest.mark.long
@@ -21,6 +21,12 @@ SEEN_AT_MOST_S = 1.7
 @pytest.fixture(scope="module")
 def room() -> Clip:
     return drawn_room(width=320, height=180, rate=25.0, seconds=3.0)
+
+
+@pytest.fixture(scope="module")
+def lit_room(room: Clip) -> Clip:
+    """With a sensor's noise."""
+    return Clip("lit room", room.rate, [noisy(one, number) for number, one in enumerate(room.pictures)])
 
 
 def run(room: Clip, fault: str, encoder: str, *, anybody: bool = True, breaks_s: float = BREAKS_S) -> Found:
@@ -55,11 +61,28 @@ def test_a_frozen_camera_with_somebody_in_view_is_found_behind_every_encoder(
     assert not found.false_alarms
 
 
-@pytest.mark.parametrize("encoder", ["H.264 GOP 250", "H.265 GOP 50", "MJPEG"])
-def test_a_frozen_camera_is_found_with_nobody_in_view_too(room: Clip, encoder: str) -> None:
-    found = run(room, "frozen", encoder, anybody=False)
+@pytest.mark.parametrize("encoder", ["H.264 GOP 250", "MJPEG"])
+def test_a_frozen_camera_is_found_with_nobody_in_view_too(lit_room: Clip, encoder: str) -> None:
+    found = run(lit_room, "frozen", encoder, anybody=False)
     assert found.reported_s is not None
     assert found.reported_s <= SEEN_AT_MOST_S
+
+
+@pytest.mark.parametrize("encoder", ["H.264 GOP 10", "H.264 GOP 250", "H.265 GOP 50", "MJPEG"])
+def test_an_empty_room_without_noise_is_still_and_not_frozen(encoder: str) -> None:
+    """Once somebody has walked through it: what did not move was exact then, too."""
+    quiet = quiet_room(passes_s=4.0, empty_s=4.0)
+    found = measure(quiet, FAULTS["quiet"], ENCODERS[encoder], breaks_s=8.0, seconds=8.0, anybody=lambda _: False)
+    assert set(found.false_alarms) == {CameraFault.STILL}
+
+
+def test_an_encoder_that_smooths_noise_away_is_no_frozen_camera(room: Clip) -> None:
+    """x265 skips what hardly changes: the room is exact when nobody walks, with noise, and somebody waits."""
+    waits = Clip("waits", room.rate, [*room.pictures, *[room.pictures[-1]] * 125])
+    found = measure(
+        waits, FAULTS["quiet, noise"], ENCODERS["H.265 GOP 50"], breaks_s=8.0, seconds=8.0, anybody=lambda _: False
+    )
+    assert set(found.false_alarms) == {CameraFault.STILL}
 
 
 @pytest.mark.parametrize("encoder", ["H.264 GOP 10", "H.265 GOP 250", "MJPEG"])

@@ -65,7 +65,7 @@ def judged(pictures: Iterable[U8], health: PictureHealth | None = None, *, packe
 
 def after(seconds: float, change: Callable[[U8, int], U8]) -> list[U8]:
     """A room in which somebody walks, and from `seconds` on what `change` makes of it; two seconds of that."""
-    pictures = [walked(room(), number) for number in range(round((seconds + 2) * RATE))]
+    pictures = [noisy(walked(room(), number), number, 1.5) for number in range(round((seconds + 2) * RATE))]
     breaks = round(seconds * RATE)
     return [change(one, number) if number >= breaks else one for number, one in enumerate(pictures)]
 
@@ -120,6 +120,44 @@ def test_a_still_room_with_noise_is_a_warning_for_three_seconds_with_somebody_in
     assert set(seen[round(3.2 * RATE) :]) == {(CameraFault.FROZEN, None)}
     longer = judged(noisy(room(), number, 2.0) for number in range(11 * RATE))
     assert longer[-1] == (CameraFault.FROZEN, None)
+
+
+def passing(seconds: float, empty_s: float, *, sigma: float = 0.0) -> list[U8]:
+    """Somebody walks for `seconds`, then the room is empty for `empty_s`."""
+    pictures = [walked(room(), number) for number in range(round(seconds * RATE))]
+    pictures += [room()] * round(empty_s * RATE)
+    return [noisy(one, number, sigma) if sigma else one for number, one in enumerate(pictures)]
+
+
+def test_an_empty_room_without_noise_is_a_warning_as_one_with_noise_is() -> None:
+    """At night, behind a denoiser: it can be told from a frozen one only by what did not move while somebody walked."""
+    found = judged(passing(4.0, 9.0))
+    assert set(found) == {(None, None), (None, CameraFault.STILL)}
+    waiting = judged(passing(4.0, 4.0), PictureHealth(anybody_in_view=lambda: True))
+    assert waiting[-1] == (CameraFault.FROZEN, None), "people move"
+
+
+def test_a_picture_that_never_moved_is_frozen_until_something_does() -> None:
+    health = PictureHealth()
+    assert judged([room()] * 3 * RATE, health)[-1] == (CameraFault.FROZEN, None)
+    health.see(frame(walked(room(), 40), 3.1))
+    assert health.fault is None
+
+
+def test_a_camera_with_noise_that_repeats_a_picture_for_a_while_does_not_teach_that_this_is_usual() -> None:
+    living = passing(4.0, 0.1, sigma=1.5)
+    found = judged([*living, *[living[-1]] * 3 * RATE, *living, *[living[-1]] * 2 * RATE])
+    assert found[len(living) + 2 * RATE] == (CameraFault.FROZEN, None)
+    assert found[-1] == (CameraFault.FROZEN, None)
+
+
+def test_who_comes_after_a_long_time_proves_that_the_camera_worked_all_along() -> None:
+    once = passing(4.0, 12.0)
+    found = judged([*once, *passing(2.0, 20.0)])
+    assert found[len(once) - 1] == (CameraFault.FROZEN, None), "the first time that nothing moves for 10 s"
+    again = found[len(once) + RATE // 5 :]
+    assert {fault for fault, _ in again} == {None}
+    assert again[-1] == (None, CameraFault.STILL)
 
 
 @given(sigma=st.floats(0.5, 3.0), seed=st.integers(0, 1000))

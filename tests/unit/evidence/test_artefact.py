@@ -231,6 +231,15 @@ def test_the_table_that_ships_is_what_a_device_computes() -> None:
             assert point.found_low <= point.found <= point.found_high
 
 
+@pytest.mark.parametrize("file", sorted(shipped(RECOGNISER_DEFAULT).parent.glob("sface*.json")), ids=lambda f: f.stem)
+def test_the_longest_list_that_the_statement_names_is_that_of_every_precision(file: Path) -> None:
+    made = read(file, trusted_keys())
+    (longest,) = {row.largest_list for row in made.precisions}
+    assert [row.precision for row in made.precisions].count("fp16") == 1
+    assert f"every watchlist of up to {longest:,} people" in made.statement[1]
+    assert all(row.table[-1].subjects == longest for row in made.precisions)
+
+
 def test_what_ships_holds_no_name_of_anybody() -> None:
     text = shipped(RECOGNISER_DEFAULT).read_text(encoding="ascii")
     document = json.loads(text)

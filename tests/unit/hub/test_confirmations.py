@@ -68,10 +68,10 @@ class Device:
         self._publisher.connect(lambda present: self._hub.connection(present, ""))
         return asyncio.create_task(self._publisher.run())
 
-    def erased(self, alert_id: str) -> None:
+    def erased(self, alert_id: str, count: int = 1) -> None:
         """A receipt of an erasure."""
         erasure = alert_builder.erasure_of(
-            "alert", count=1, alert_id=alert_id, reason="false_alert", mode=Mode.DEMO, at=wall_now()
+            "alert", count=count, alert_id=alert_id, reason="false_alert", mode=Mode.DEMO, at=wall_now()
         )
         self._notices.receipt(erasure)
 
@@ -263,6 +263,8 @@ def test_an_alert_that_died_with_the_broker_after_its_acknowledgement_is_on_the_
     async def scene(van: Van) -> None:
         van.exchange.hold_back("hub")
         van.device.raised("a-2")
+        sent = TOPICS.alert("a-2")
+        await van.until(lambda: any(m.topic == sent for m in van.exchange.log), "the alert at the broker")
         await van.until(lambda: van.device.waiting() == 0, "the broker's acknowledgement")
         assert set(van.desk.cases) == {"a-1"}
         van.cut_broker()
@@ -305,5 +307,43 @@ def test_the_receipt_of_a_device_that_died_before_it_stored_the_first_one_counts
         await van.until(lambda: van.erased() == 1, "the receipt at the hub")
         await van.until(lambda: van.device.delivered() == 2, "both to be confirmed")
         assert van.erased() == 1
+
+    van(scene)
+
+
+def test_a_receipt_that_counts_nothing_pays_none_that_is_owed(van: Play, tmp_path: Path) -> None:
+    """The device died between erasure and receipt, and the judgement came again before the receipt was made up for."""
+
+    async def scene(van: Van) -> None:
+        van.device.outbox.erase_alert("a-1", "false_alert")
+        van.device.erased("a-1", count=0)
+        await van.until(lambda: van.device.delivered() == 1, "the receipt to be confirmed")
+        later = Outbox(tmp_path / "outbox.sqlite", wall_now())
+        (owed,) = later.erase_expired(wall_now(), clock_trusted=True)
+        later.close()
+        assert (owed.alert_id, owed.existed) == ("a-1", True)
+        assert van.erased() == 0
+        van.device.erased("a-1")
+        await van.until(lambda: van.erased() == 1, "the receipt that was owed")
+
+    van(scene)
+
+
+def test_a_receipt_that_the_broker_reports_while_the_hub_goes_is_sent_again(van: Play) -> None:
+    async def scene(van: Van) -> None:
+        van.exchange.hold_back("hub")
+        van.exchange.withhold()
+        van.device.erased("a-1")
+        await van.until(lambda: any(m.topic == TOPICS.erasure for m in van.exchange.log), "the receipt at the broker")
+        van.exchange.answer()
+        van.exchange.kill("hub")  # both before the publisher has looked at the report
+        await asyncio.sleep(0.1)
+        assert van.device.waiting() == 1
+        van.exchange.go_down()
+        van.exchange.come_up()
+        van.store._database.close()
+        van.begin()
+        van.start_hub()
+        await van.until(lambda: van.erased() == 1, "the receipt at the hub")
 
     van(scene)

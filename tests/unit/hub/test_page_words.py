@@ -1,8 +1,11 @@
-"""Every text of the operator's page has its Welsh: what stands in the documents, and what the scripts say."""
+"""Every text of the operator's page has its Welsh: what stands in the documents, what the scripts say, what the hub
+answers when it refuses, and what it warns of."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -11,6 +14,7 @@ from device.domain.finding import Mode
 from device.domain.judgement import HoldKind
 from device.hub_api import messages
 from tools.hub.console import pages
+from tools.hub.console.console import HOLDS_OF_FALSE
 from tools.hub.language.words import welsh
 from tools.hub.storage.users import ROLES
 
@@ -97,3 +101,97 @@ def test_every_text_of_the_page_has_its_welsh() -> None:
     assert {"False alert", "erase it now", "Log in", "Skip to possible matches"} <= documents, "the measure itself"
     assert {"No sound yet: press a key", "Whether the sign is lit is unknown", "Armed", "{n} ago"} <= scripts
     assert sorted((documents | scripts) - SAME - welsh().keys()) == []
+
+
+ROOT = Path(__file__).parents[3]
+ANSWERING = (
+    *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "tools/hub/console").glob("*.py")),
+    *(f"tools/hub/{name}.py" for name in ("storage/holds", "storage/files", "storage/probes", "storage/hub_log")),
+    *(f"tools/hub/{name}.py" for name in ("pki/command_signer", "pki/renewal", "serve")),
+    *(f"device/hub_api/{name}.py" for name in ("events", "messages/base")),
+)
+"""What answers a request of the page, refuses a device's message, or warns."""
+REFUSALS = ("BadData", "RefusedByCondition", "Unavailable", "UsageError", "PlainTextResponse", "fault")
+"""Calls whose first text (of the second and of `fault`: the last) may be shown."""
+OTHER_CALLS = {"serve.py": ("fault",), "holds.py": (*REFUSALS, "append")}
+LAST = ("RefusedByCondition", "fault")
+RETURNING = {
+    "alert_checks.py": "_of_.*|problem",
+    "view.py": "_overdue",
+    "renewal.py": "words",
+    "console.py": "_warnings",
+}
+"""Functions that return such texts."""
+NOT_SHOWN = {"none", "not found", "category", "image source", "response code", "camera", "zone", "hold", " (", "; "}
+"""Bodies that nobody reads, and parts of texts."""
+
+
+def text_of(node: ast.AST) -> str | None:
+    """A text with `{}` for every value in it; None for what is no literal."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return None
+
+
+def whole_texts(node: ast.AST) -> Iterator[str]:
+    """Texts below a node, each as a whole; docstrings left out."""
+    text = text_of(node)
+    if text is not None:
+        yield text
+    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        for child in ast.iter_child_nodes(node):
+            yield from whole_texts(child)
+
+
+def of_refusals(file: Path) -> Iterator[str]:
+    """Literals that a module raises, answers, records as a device's fault, or returns as a warning."""
+    calls = OTHER_CALLS.get(file.name, REFUSALS)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            given = node.args[-1:] if name in LAST else node.args[:1]
+            yield from (text for text in map(text_of, given if name in calls else ()) if text)
+        elif isinstance(node, ast.FunctionDef) and re.fullmatch(RETURNING.get(file.name, "-"), node.name):
+            for line in node.body:
+                yield from (text for text in whole_texts(line) if " " in text)
+
+
+def of_the_hub() -> set[str]:
+    """Every text of the hub that reaches the page, with `{}` for values."""
+    return {text for name in ANSWERING for text in of_refusals(ROOT / name)}
+
+
+def test_every_refusal_and_warning_of_the_hub_has_its_welsh() -> None:
+    known = {re.sub(r"\{\w+\}", "{}", english) for english in welsh()}
+    texts = of_the_hub()
+    measure = {
+        "it is under a hold of kind {}: release that first",
+        "an alert below its threshold",
+        "a hold cannot be read: {}",
+        "{}: this fails at the hub",
+        "this case is no longer on the desk",
+    }
+    assert sorted(measure - texts) == [], "the measure itself"
+    assert sorted(texts - known - NOT_SHOWN) == []
+
+
+def test_the_steps_of_the_console_have_their_welsh() -> None:
+    source = (ROOT / "tools/hub/console/console.py").read_text(encoding="utf-8")
+    (steps,) = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == "_steps")
+    names = {text for line in steps.body for text in whole_texts(line)} | {HOLDS_OF_FALSE}
+    assert {"presence", "saved counts"} <= names, "the measure itself"
+    assert sorted(names - welsh().keys()) == []
+
+
+def test_no_two_texts_with_values_are_taken_for_each_other() -> None:
+    """The page takes the fitting text with the most letters of its own (`fromHub`): with plain values itself."""
+    patterned = [english for english in welsh() if "{" in english]
+    literal = {english: re.split(r"\{\w+\}", english) for english in patterned}
+    ordered = sorted(patterned, key=lambda english: -len("".join(literal[english])))
+    for english in patterned:
+        said = re.sub(r"\{\w+\}", "x-7", english)
+        fits = next(o for o in ordered if re.fullmatch("([^]]+?)".join(map(re.escape, literal[o])), said))
+        assert fits == english
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", welsh()[english])), english

@@ -22,6 +22,7 @@ from device.outbox.store import Outbox
 SECRET = b'{"entry_ref":"e-042-very-recognisable"}'
 START = MonotonicNs(0)
 Build = Callable[..., OutboxMessage]
+Count = Callable[[str], OutboxMessage]
 
 
 @pytest.fixture
@@ -52,17 +53,6 @@ def message(noon: WallTime) -> Build:
         return OutboxMessage(**{**fields, **changes})
 
     return build
-
-
-def count(name: str, noon: WallTime) -> OutboxMessage:
-    return OutboxMessage(
-        id=name,
-        kind=MessageClass.COUNT,
-        topic="t",
-        payload=b"{}",
-        content_type="application/json",
-        delete_by=wall(noon + timedelta(days=1)),
-    )
 
 
 def later(start: WallTime, **delta: float) -> WallTime:
@@ -149,8 +139,8 @@ def test_a_revision_replaces_the_undelivered_one_and_an_older_one_is_ignored(
     assert not outbox.report("m-1", accepted=True, acknowledged=True, monotonic=START)
 
 
-def test_alerts_go_before_probes_and_counts(outbox: Outbox, message: Build, noon: WallTime) -> None:
-    outbox.put(count("c-1", noon))
+def test_alerts_go_before_probes_and_counts(outbox: Outbox, message: Build, count: Count, noon: WallTime) -> None:
+    outbox.put(count("c-1"))
     outbox.put(message("p-1", kind=MessageClass.PROBE))
     outbox.put(message("m-1"))
     assert ids(outbox, noon) == ["m-1", "p-1", "c-1"]
@@ -276,9 +266,11 @@ def test_the_end_of_a_deployment_erases_every_alert_and_keeps_the_tally(outbox: 
     assert outbox.tally() == {"erased.end_of_deployment": 2, "put.alert": 2}
 
 
-def test_a_full_outbox_gives_up_counts_and_never_an_alert(place: Path, message: Build, noon: WallTime) -> None:
+def test_a_full_outbox_gives_up_counts_and_never_an_alert(
+    place: Path, message: Build, count: Count, noon: WallTime
+) -> None:
     box = Outbox(place, noon, max_rows=2)
-    box.put(count("c-1", noon))
+    box.put(count("c-1"))
     box.put(message("m-1"))
     box.put(message("m-2", alert_id="a-2"))
     assert ids(box, noon) == ["m-1", "m-2"]

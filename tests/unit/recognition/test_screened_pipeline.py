@@ -26,6 +26,22 @@ def test_a_face_that_the_screen_excludes_is_seen_and_discarded(world_of: MakeWor
     assert not world.embedder.looks
 
 
+def test_whom_the_screen_rules_out_is_looked_at_less_and_less_and_a_doubt_ends_with_its_look(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(screened=True)
+    world.walk(1, 2, steps=25)
+    usual = len(world.screen.looks)
+    assert usual <= 8
+    for passage, sighting in world.pipeline._latest[0]:
+        assert passage.screened
+        sighting.track.doubtful = True
+    for n in range(25, 29):
+        world.show({p: (100 + 12 * n + 130 * i, 180) for i, p in enumerate((1, 2))})
+    assert len(world.screen.looks) == usual + 2  # one each, not one at each chance
+    assert not any(sighting.track.doubtful for _, sighting in world.pipeline._latest[0])
+
+
 def test_a_passage_with_a_template_is_looked_at_in_full_from_then_on(world_of: MakeWorld) -> None:
     """Where somebody else takes the place, identity rests on full templates: two people, one alert."""
     world = world_of(screened=True)

@@ -30,7 +30,7 @@ SINCE = {
     198: "RuntimeWatchdogSec",
     201: "After Also Before Conflicts Description OnFailure PartOf WantedBy Wants",
     208: "DeviceAllow DevicePolicy",
-    209: "AccuracySec PrivateDevices SystemCallArchitectures SystemCallErrorNumber",
+    209: "AccuracySec OnFailureJobMode PrivateDevices SystemCallArchitectures SystemCallErrorNumber",
     211: "CacheDirectory ConfigurationDirectory RestrictAddressFamilies RuntimeDirectory StateDirectory",
     214: "ProtectHome ProtectSystem",
     227: "TasksMax",

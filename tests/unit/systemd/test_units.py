@@ -117,6 +117,7 @@ def test_the_start_limit_is_reached_by_every_loop_whose_lives_are_shorter_than_t
     assert interval_s / burst == 10.0
     assert burst * 0.3 >= 15.0, "what passes within a quarter of a minute does not end the device"
     assert keys["OnFailure"] == "lfr-failed.service"
+    assert keys["OnFailureJobMode"] == "fail", "or a restart whose stop fails is cancelled (Conflicts=)"
 
 
 def test_a_failure_that_is_restarted_does_not_start_the_unit_that_conflicts_with_the_device(

@@ -93,14 +93,22 @@ def person() -> Callable[..., F32]:
 
 @pytest.fixture(scope="session")
 def track_at() -> Callable[..., Track]:
-    """`track_at(id, seconds)`: a track of two sightings, not in doubt."""
+    """`track_at(id, seconds)`: a track of two sightings, not in doubt; doubtful and near by keyword."""
 
     def make(
-        number: int, seconds: float = 0.0, *, hits: int = 2, doubtful: bool = False, face: Face | None = None
+        number: int,
+        seconds: float = 0.0,
+        *,
+        hits: int = 2,
+        face: Face | None = None,
+        doubtful: bool = False,
+        near: bool = False,
     ) -> Track:
         when = MediaNs(round(seconds * NS_PER_S))
         shown = face or _face(100.0 * number, 100.0)
         centre = np.asarray((shown.box[:2] + shown.box[2:]) / 2, np.float32)
-        return Track(number, shown, when, when, centre, shown.height_px, hits=hits, doubtful=doubtful)
+        made = Track(number, shown, when, when, centre, shown.height_px, hits=hits)
+        made.doubtful, made.near = doubtful, near
+        return made
 
     return make

@@ -282,11 +282,13 @@ def test_closing_wipes_the_slot_and_gives_it_back(scene: Scene, face_at: Callabl
     assert passage is not None
     slot = passage.slot
     slot.shot[:] = 99
+    slot.appearance.rows[:] = 1
     best: Face | None = face_at(1, 2)
     passage.best_face = best
     scene.end(3.0)
     assert not slot.fused.any()
     assert not slot.shot.any()
+    assert not slot.appearance.rows.any()
     assert passage.best_face is None
     assert any(free is slot for free in scene.passages._free)
 

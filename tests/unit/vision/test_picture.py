@@ -153,11 +153,13 @@ def test_a_packed_frame_is_scaled_warped_and_glimpsed_as_the_rgb_that_it_is(fram
     for frame, out in zip((packed, planes), small, strict=True):
         Scaler(320, 224).scale(frame, out)
     assert np.abs(small[0].astype(int) - small[1]).mean() < 3
-    looks = [np.zeros(64, np.float32) for _ in range(2)]
+    looks = [np.zeros(66, np.float32) for _ in range(2)]
     for frame, look in zip((packed, planes), looks, strict=True):
         appearance_signature(frame, np.array([200, 120, 360, 320], np.float32), look)
-        assert np.linalg.norm(look) == pytest.approx(1, abs=1e-5)
-    assert looks[0] @ looks[1] > 0.99
+        assert np.linalg.norm(look[:64]) == pytest.approx(1, abs=1e-5)
+    assert looks[0][:64] @ looks[1][:64] > 0.99
+    assert np.abs(looks[0][64:] * 224 / 255 - looks[1][64:]).max() < 1  # the planes are of limited range
+    assert np.abs(looks[0][64:]).max() > 2
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 352), (96, 64), (320, 320)])

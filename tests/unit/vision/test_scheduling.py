@@ -19,8 +19,10 @@ from device.vision.scheduling import (
     BETTER,
     BETWEEN_LOOKS_NS,
     DOUBLINGS_MAX,
+    DOUBT_WAITS_NS,
     MUCH_BETTER,
     NEAR,
+    SCREENED_DOUBLINGS_MAX,
     STILL_THE_SAME_NS,
     TEMPLATES_NEAR,
     TEMPLATES_WANTED,
@@ -58,12 +60,10 @@ def passage(
 
 @pytest.fixture
 def wanted(track_at: MakeTrack, face_at: MakeFace) -> Callable[..., float | None]:
-    """`wanted(passage, geometry)`: the urgency of a shot now; hits, doubtful and patient by keyword."""
+    """`wanted(passage, geometry)`: the urgency of a shot now; patient and what a track is by keyword."""
 
-    def of(
-        who: Passage, geometry: float = 0.5, *, hits: int = 5, doubtful: bool = False, patient: bool = True
-    ) -> float | None:
-        track = track_at(1, hits=hits, doubtful=doubtful)
+    def of(who: Passage, geometry: float = 0.5, *, hits: int = 5, patient: bool = True, **more: Any) -> float | None:
+        track = track_at(1, hits=hits, **more)
         shot = Sighting(track, face_at(0, 0), False)
         rated = urgency(who, shot, geometry, NOW, patient=patient, threshold=THRESHOLD)
         return None if isinstance(rated, NoLook) else rated
@@ -101,6 +101,7 @@ def test_order_is_first_look_doubt_nearest_to_the_threshold_alerted(wanted: Want
         wanted(passage(templates=3, since_ms=160), 1.0, doubtful=True),
         wanted(passage(templates=3, since_ms=160, score=THRESHOLD - 0.05), 0.1),
         wanted(passage(templates=3, since_ms=160, score=THRESHOLD - 0.18), 1.0),
+        wanted(passage(screened=1, since_ms=160, score=-1.0), 1.0),
         wanted(passage(templates=3, since_ms=5_000, score=0.9, alerted_entry=1), 1.0),
     ]
     scores = [score for score in best_first if score is not None]
@@ -125,6 +126,36 @@ def test_each_failure_doubles_the_wait_up_to_a_limit(failures: int, wanted: Want
     assert wanted(passage(since_ms=wait_ms, failures=failures)) is not None
 
 
+@pytest.mark.parametrize("screened", range(1, 7))
+def test_each_look_that_the_screen_ends_doubles_the_wait_up_to_a_limit(screened: int, wanted: Wanted) -> None:
+    wait_ms = (BETWEEN_LOOKS_NS << min(screened - 1, SCREENED_DOUBLINGS_MAX)) / NS_PER_MS
+    if screened > 1:
+        assert wanted(passage(since_ms=wait_ms - 1, screened=screened)) is None
+    assert wanted(passage(since_ms=wait_ms, screened=screened)) is not None
+    assert wanted(passage(since_ms=160, screened=screened, geometry=0.3), 0.3 * BETTER + 0.01) is not None
+
+
+def test_whom_the_screen_rules_out_does_not_keep_others_waiting(track_at: MakeTrack, face_at: MakeFace) -> None:
+    """Eight strangers whom the screen rules out, one person near the threshold, six seconds, two looks a frame."""
+
+    def looks_at_the_near_one(strangers: int) -> int:
+        near = passage(1, templates=1, since_ms=1_000, score=THRESHOLD - NEAR / 2)
+        people = [near, *(passage(n) for n in range(2, 2 + strangers))]
+        crowd = [(who, Sighting(track_at(who.id, hits=5), face_at(90 * who.id, 300), False)) for who in people]
+        looks = 0
+        for n in range(100):
+            at = MediaNs(NOW + n * 60 * NS_PER_MS)
+            for who, _, geometry in choose(crowd, at, (4000, 600), budget=2, patient=True, threshold=THRESHOLD):
+                who.tried_at, who.tried_geometry = at, geometry
+                looks += who is near
+                who.screened += who is not near
+                if who is near:
+                    who.fuse(np.ones(128, np.float32), 0.7)
+        return looks
+
+    assert looks_at_the_near_one(8) >= looks_at_the_near_one(0) - 4  # their first looks go before
+
+
 def test_failures_do_not_hold_up_a_much_better_shot(wanted: Wanted) -> None:
     assert wanted(passage(since_ms=160, failures=4, geometry=0.3), 0.31) is None
     assert wanted(passage(since_ms=160, failures=4, geometry=0.3), 0.45) is not None
@@ -135,6 +166,36 @@ def test_a_doubt_that_keeps_failing_waits_too(wanted: Wanted) -> None:
     """Rule 4 holds for it as well, or twelve looks in a row at a face that turned away keep the others waiting."""
     assert wanted(passage(templates=1, since_ms=160), doubtful=True) is not None
     assert wanted(passage(templates=1, since_ms=160, failures=3), doubtful=True) is None
+
+
+@pytest.mark.parametrize(
+    ("geometry", "near", "reassured", "waits"),
+    [
+        (0.5, False, False, False),
+        (0.36, False, False, False),
+        (0.34, False, False, True),  # half hidden
+        (0.5, True, False, True),  # two faces are still close: who is who shows when they part
+        (0.5, False, True, True),  # the last look answered a doubt
+    ],
+)
+def test_a_doubt_that_a_look_can_hardly_settle_waits_longer(
+    geometry: float, near: bool, reassured: bool, waits: bool, wanted: Wanted
+) -> None:
+    def asked(since_ms: float) -> bool:
+        who = passage(templates=3, since_ms=since_ms, reassured=reassured)
+        return wanted(who, geometry, doubtful=True, near=near) is not None
+
+    assert not asked(BETWEEN_LOOKS_NS / NS_PER_MS - 1)
+    assert asked(BETWEEN_LOOKS_NS / NS_PER_MS) is not waits
+    assert asked(DOUBT_WAITS_NS / NS_PER_MS - 1) is not waits
+    assert asked(DOUBT_WAITS_NS / NS_PER_MS)
+
+
+def test_a_doubt_that_waits_holds_up_no_other_look(wanted: Wanted) -> None:
+    """Somebody near the threshold, or without a template, is looked at as if there were no doubt."""
+    near = passage(templates=3, since_ms=60, score=THRESHOLD - NEAR / 2, reassured=True)
+    assert wanted(near, doubtful=True) is not None
+    assert wanted(passage(since_ms=160), 0.1, doubtful=True, near=True) is not None
 
 
 @pytest.mark.parametrize(

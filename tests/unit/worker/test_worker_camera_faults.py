@@ -1,4 +1,7 @@
-"""The worker as a process: a camera that freezes, changes its size or stalls is reported within 2 s."""
+"""The worker as a process: a camera that freezes, changes its size or stalls is reported.
+
+How soon, in pictures, is the subject of tests/unit/edges/test_camera_faults_encoded.py: these tests run in real time.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ pytestmark = pytest.mark.long
 
 RATE = 25
 BREAKS_S = 2.0
-WITHIN_S = 2.0
-BUSY_S = 3.0  # on a busy machine; test_camera_faults_encoded counts the pictures
-"""Beyond that, for a machine that has other things to do: these tests run in real time."""
+REPORTED_S = 5.0
+"""A beat counts the pictures decoded when it was sent: on a busy machine that is after the fault was found."""
+STALLED_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_a_camera_that_freezes_behind_its_encoder_is_reported_and_nobody_stays_i
     worker.send(over(task, clip))
     assert worker.until(Beat, lambda beat: beat.counters.frames > 0).size == (640, 360)
     reported_s = pictures_until(worker, "frozen") / RATE - BREAKS_S
-    assert 1.1 < reported_s <= WITHIN_S + BUSY_S
+    assert 1.1 < reported_s <= REPORTED_S
     assert worker.until(Beat, lambda beat: beat.camera == "frozen").counters.open_passages == 0
     assert "camera fault: frozen" in {line.text for line in worker.of(JournalLine)}
 
@@ -69,7 +72,7 @@ def test_a_resolution_that_changes_is_reported_and_the_new_pictures_are_not_sear
     clip = videos.size_change(tmp_path / "size", after=100)
     worker.send(over(task, clip))
     first = worker.until(Beat, lambda beat: beat.camera == "size_changed")
-    assert (first.counters.frames - 15) / RATE <= WITHIN_S + BUSY_S
+    assert (first.counters.frames - 15) / RATE <= REPORTED_S
     assert first.size == (320, 240)
     done = worker.until(Finished)
     assert done.counters.frames > 100
@@ -93,7 +96,7 @@ def test_a_network_camera_that_stalls_is_reported_and_then_lost(
         assert camera.played.wait(20)
         with of_processes(lambda: (os.getpid(), worker.process.pid)) as machine:
             worker.until(Beat, lambda beat: beat.camera == "stalled")
-            assert machine.seconds <= WITHIN_S + 1.0
+            assert machine.seconds <= STALLED_S + 1.0
         assert worker.until(Fault).error == "SourceLost"
     finally:
         camera.close()

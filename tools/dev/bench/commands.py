@@ -24,6 +24,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     bench.add_argument("--fill", type=int, default=1822, help="people listed, filled up with synthetic templates")
     bench.add_argument("--cores", type=int, default=2, help="cores for each side (default 2)")
     bench.add_argument("--backend", help="passed on to lfr replay")
+    bench.add_argument("--screen", metavar="NAME", help="passed on to lfr replay, the pair; not timed to the hub")
     bench.add_argument("--no-latency", action="store_true", help="leave out the run in real time through the broker")
     bench.set_defaults(run=run_bench)
     parts = bench.add_subparsers(metavar="[PART]", help="one part alone (the whole bench)")
@@ -51,7 +52,8 @@ def run_bench(args: argparse.Namespace) -> int:
     machine = describe()
     cores = keep_to_cores(args.cores)
     clip, truth = (args.clip, read_truth(args.clip)) if args.clip else ready_clip(bench_spec())
-    options = ("--backend", args.backend) if args.backend else ()
+    chosen = (("--backend", args.backend), ("--screen", args.screen))
+    options = tuple(part for option, value in chosen if value for part in (option, value))
     result = {
         "machine": {**machine, "cores": cores},
         "clip": {
@@ -63,9 +65,10 @@ def run_bench(args: argparse.Namespace) -> int:
             "faces_in_view": in_view(truth, [(0, truth.frames)]),
         },
         "listed": args.fill,
+        "screen": args.screen,
         **compare(Plan(clip, truth, args.rounds, args.naive_frames, args.fill, cores, options)),
     }
-    if not args.no_latency:
+    if not args.no_latency and not args.screen:
         print("in real time through supervisor and broker", file=sys.stderr, flush=True)
         result["latency"] = measure_latency(*((clip, truth) if args.clip else ready_clip(latency_spec())))
     print(json.dumps(result) if args.json else render(result))

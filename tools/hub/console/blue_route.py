@@ -28,7 +28,7 @@ def blue_route(log_pass: Callable[[str | None], None]) -> Route:
         try:
             log_pass(ref)
         except RefusedByCondition as fault:
-            return PlainTextResponse(str(fault), 409)
+            return PlainTextResponse(fault.text, 409)
         return JSONResponse({"logged": True})
 
     return Route("/bluelist/pass", give, methods=["POST"])

@@ -281,8 +281,10 @@ class Console:
 
     def _warnings(self, reads_holds: bool) -> list[str]:
         """Reasons may name a case: they are for those who may read holds."""
-        shown = {name: f" ({reason})" if reads_holds else "" for name, reason in self._failing.items()}
-        failing = (f"{name}: this fails at the hub{reason}" for name, reason in shown.items())
+        failing = [
+            f"{name}: this fails at the hub ({reason})" if reads_holds else f"{name}: this fails at the hub"
+            for name, reason in self._failing.items()
+        ]
         return [*self.certificate_warnings(), *(self.holds.unreadable if reads_holds else ()), *failing]
 
     async def stream(self, cookie: str) -> AsyncIterator[bytes]:
@@ -315,8 +317,11 @@ class Console:
         if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
             raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
         if problem := self.desk.try_room():
-            kept = f"the hub's disk keeps nothing ({problem}): this was not recorded, and the alert stays"
-            raise RefusedByCondition("disk", f"{kept}; make room, then judge again")
+            raise RefusedByCondition(
+                "disk",
+                f"the hub's disk keeps nothing ({problem}): this was not recorded, and the alert stays;"
+                " make room, then judge again",
+            )
         case = (
             self.desk.judge(alert_id, outcome) if kind == "adjudication" else self.desk.follow(alert_id, kind, outcome)
         )

@@ -58,7 +58,8 @@ def hold_routes(holding: Holding, officer_ref: Callable[[], str], changed: Calla
         return done()
 
     def refused(fault: LfrError) -> Response:
-        return PlainTextResponse(str(fault), next((n for kind, n in STATUS if isinstance(fault, kind)), 500))
+        text = fault.text if isinstance(fault, RefusedByCondition) else str(fault)
+        return PlainTextResponse(text, next((n for kind, n in STATUS if isinstance(fault, kind)), 500))
 
     def done() -> Response:
         changed()

@@ -197,7 +197,7 @@ class _Pages:
         try:
             key = await self._console.sessions.login(ref, password)
         except RefusedByCondition as fault:
-            return PlainTextResponse(str(fault).partition(": ")[2], 403)
+            return PlainTextResponse(fault.text, 403)
         entered = JSONResponse({"done": True})
         entered.set_cookie(SESSION, key, httponly=True, samesite="strict", path="/")
         return entered
@@ -273,7 +273,7 @@ class _Pages:
             if not self._console.decide(request.path_params["alert_id"], kind, outcome, sorted(set(reasons))):
                 return PlainTextResponse("this case is no longer on the desk", 404)
         except RefusedByCondition as fault:
-            return PlainTextResponse(str(fault), 409)
+            return PlainTextResponse(fault.text, 409)
         return JSONResponse({"done": True})
 
 

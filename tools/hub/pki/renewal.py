@@ -46,8 +46,9 @@ class Ending:
         left = self.ends - now
         if self.begins > now:
             return f"the certificate of {self.name} is not valid before {self.begins:%Y-%m-%d}: `lfr hub renew`"
-        when = "has ended" if left <= timedelta(0) else f"ends in {left.days} days"
-        return f"the certificate of {self.name} {when} ({self.ends:%Y-%m-%d}): `lfr hub renew`"
+        if left <= timedelta(0):
+            return f"the certificate of {self.name} has ended ({self.ends:%Y-%m-%d}): `lfr hub renew`"
+        return f"the certificate of {self.name} ends in {left.days} days ({self.ends:%Y-%m-%d}): `lfr hub renew`"
 
 
 def endings(hub: HubFolder) -> list[Ending]:

@@ -86,6 +86,8 @@ def test_table_states_what_was_held() -> None:
         },
         "latency": {"p50_ms": 40.0, "p99_ms": 250.0, "max_ms": 250.0, "alerts": 40},
     }
+    assert "screen" not in render(result)
+    assert "\nscreen second;" in render({**result, "screen": "second"})
     verdict = render(result).splitlines()[-5:]
     assert [line[:3] for line in verdict] == ["NO ", "yes", "yes", "yes", "yes"]
     assert "9.0 times" in verdict[0]

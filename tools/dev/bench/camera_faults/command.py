@@ -28,6 +28,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     part.add_argument("--seconds", type=float, default=9.0, metavar="S", help="of each run; short clips are looped (9)")
     part.add_argument("--faces", action="store_true", help="search a still picture for faces, as a device does")
     part.add_argument("--plain", action="store_true", help="judge the clips as they are: nothing is wrong in them")
+    part.add_argument("--quiet", action="store_true", help="without clips: a drawn room that is mostly empty")
     part.add_argument("--json", action="store_true", help="one JSON object a line, one for each run")
     part.set_defaults(run=run)
 
@@ -57,12 +58,12 @@ def _plain(args: argparse.Namespace, anybody: SearchFaces) -> Iterator[tuple[dic
 def _broken(args: argparse.Namespace, anybody: SearchFaces) -> Iterator[tuple[dict[str, Any], bool]]:
     """A row for each clip, fault and encoder, and whether a report was expected."""
     from tools.dev.bench.camera_faults.encoders import ENCODERS
-    from tools.dev.bench.camera_faults.faulty import FAULTS, drawn_room, read_clip
+    from tools.dev.bench.camera_faults.faulty import FAULTS, drawn_room, quiet_room, read_clip
     from tools.dev.bench.camera_faults.measure import measure
 
     faults, encoders = _chosen(args.faults, FAULTS), _chosen(args.encoders, ENCODERS)
     clips = (read_clip(path, start_s=args.start, seconds=args.seconds) for path in _files(args.clips))
-    for clip in clips if args.clips else [drawn_room()]:
+    for clip in clips if args.clips else [quiet_room() if args.quiet else drawn_room()]:
         for fault, encoder in itertools.product(faults, encoders):
             found = measure(
                 clip,

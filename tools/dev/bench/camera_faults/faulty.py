@@ -73,8 +73,15 @@ def read_clip(path: Path, *, start_s: float = 0.0, seconds: float = 1e9) -> Clip
     return Clip(path.name, source.info.rate_hz or 25.0, pictures)
 
 
-def drawn_room(*, width: int = 640, height: int = 360, rate: float = 25.0, seconds: float = 4.0) -> Clip:
-    """A room with furniture in which a blot walks to and fro: for tests."""
+def drawn_room(
+    *,
+    width: int = 640,
+    height: int = 360,
+    rate: float = 25.0,
+    seconds: float = 4.0,
+    way: tuple[float, float] = (0.2, 0.8),
+) -> Clip:
+    """A room with furniture in which a blot walks to and fro: for tests. way: where it begins and ends, of the width"""
     shapes = np.random.default_rng(5)
     room = np.full((height * 3 // 2, width), 128, np.uint8)
     room[:height] = np.linspace(70, 150, width).astype(np.uint8)
@@ -86,10 +93,17 @@ def drawn_room(*, width: int = 640, height: int = 360, rate: float = 25.0, secon
     pictures = []
     for number in range(int(rate * seconds)):
         shown = room.copy()
-        across = (columns - width * (0.2 + 0.6 * number / (rate * seconds))) / (width / 24)
+        across = (columns - width * (way[0] + (way[1] - way[0]) * number / (rate * seconds))) / (width / 24)
         shown[:height][across**2 + ((rows - height / 2) / (height / 5)) ** 2 <= 1] = 190
         pictures.append(shown)
     return Clip("drawn room", rate, pictures)
+
+
+def quiet_room(*, passes_s: float = 4.0, empty_s: float = 12.0) -> Clip:
+    """The drawn room, through which somebody walks once and which is then empty: played to and fro, a quiet night."""
+    walked = drawn_room(seconds=passes_s, way=(-0.1, 1.1))
+    empty = [walked.pictures[-1]] * round(empty_s * walked.rate)
+    return Clip("quiet room", walked.rate, [*walked.pictures, *empty])
 
 
 def noisy(picture: U8, number: int, sigma: float = NOISE) -> U8:

@@ -46,7 +46,7 @@ byId("blue-pass").addEventListener("click", async () => {
     const answer = await post("/bluelist/pass", { ref: byId("blue-ref").value || null });
     if (!answer.ok) throw new Error(await answer.text());
   } catch (fault) {
-    problem(`${t("The pass was not logged")}: ${fault.message}`);
+    problem(`${t("The pass was not logged")}: ${fromHub(fault.message)}`);
   }
   byId("blue-ref").value = "";
 });

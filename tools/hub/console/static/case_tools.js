@@ -124,7 +124,7 @@ async function ask_hub(action) {
   try {
     await action();
   } catch (fault) {
-    problem(`${t("The hold was not accepted")}: ${fault.message}`);
+    problem(`${t("The hold was not accepted")}: ${fromHub(fault.message)}`);
   }
 }
 

@@ -142,7 +142,7 @@ function drawDevice(panel, device, mode) {
   drawView(panel, device);
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
-  items(panel.querySelector(".faults"), device.faults.map((fault) => [[`${t("Refused")}: ${fault.problem} (${number(fault.count)})`], ""]));
+  items(panel.querySelector(".faults"), device.faults.map((fault) => [[`${t("Refused")}: ${fromHub(fault.problem)} (${number(fault.count)})`], ""]));
 }
 
 function unknownWords(words) {
@@ -375,7 +375,7 @@ async function decide(card, id, kind, outcome) {
     const answer = await post(`/cases/${id}/${kind}`, { outcome, reasons });
     if (!answer.ok && answer.status !== 404) throw new Error(await answer.text());
   } catch (fault) {
-    problem(`${t("The decision was not accepted")}: ${fault.message}`);
+    problem(`${t("The decision was not accepted")}: ${fromHub(fault.message)}`);
   } finally {
     for (const control of controls) control.disabled = false;
   }
@@ -616,7 +616,7 @@ async function command(device, name) {
     const answer = await post(`/devices/${device}/${name}`, {});
     if (!answer.ok) throw new Error(await answer.text());
   } catch (fault) {
-    problem(`${t("The command was not sent")}: ${fault.message}`);
+    problem(`${t("The command was not sent")}: ${fromHub(fault.message)}`);
   }
 }
 
@@ -657,7 +657,7 @@ function listen() {
     draw(snapshot);
     banner(!snapshot.broker.online ? t("No broker: the state of every device is unknown, and no alert arrives.")
       : snapshot.desk_problem ? `${t("The hub's disk refuses: open cases would not outlive a restart.")} (${snapshot.desk_problem})`
-      : snapshot.warnings.map((warning) => `${capital(warning)}.`).join(" "));
+      : snapshot.warnings.map((warning) => `${capital(fromHub(warning))}.`).join(" "));
   };
   stream.onerror = () => {
     banner(LOST);

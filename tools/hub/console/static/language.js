@@ -11,6 +11,23 @@ function t(english, values = {}) {
   return Object.entries(values).reduce((words, [name, value]) => words.replace(`{${name}}`, value), found);
 }
 
+// What the hub says: whole texts, or texts with values in them, which are translated too where there are words for them.
+const PATTERNS = Object.keys(WELSH.words).filter((words) => words.includes("{")).map((words) => {
+  const literal = words.split(/\{\w+\}/);
+  const names = (words.match(/\{\w+\}/g) || []).map((name) => name.slice(1, -1));
+  const escaped = literal.map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return { words, names, letters: literal.join("").length, pattern: new RegExp(`^${escaped.join("([^]+?)")}$`) };
+}).sort((one, other) => other.letters - one.letters);
+
+function fromHub(english) {
+  if (!welsh || WELSH.words[english] !== undefined) return t(english);
+  for (const { words, names, pattern } of PATTERNS) {
+    const found = pattern.exec(english);
+    if (found !== null) return t(words, Object.fromEntries(names.map((name, n) => [name, fromHub(found[n + 1])])));
+  }
+  return english;
+}
+
 function translate(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {

@@ -178,6 +178,6 @@ async function changeZone(place, device, name, action) {
     if (!answer.ok) throw new Error(await answer.text());
     redraw(id, null);
   } catch (fault) {
-    problem(`${t("The command was not sent")}: ${fault.message}`);
+    problem(`${t("The command was not sent")}: ${fromHub(fault.message)}`);
   }
 }

@@ -8,7 +8,7 @@ byId("login").addEventListener("submit", async (submitted) => {
   try {
     const answer = await post("/login", { ref: byId("ref").value.trim(), password: byId("password").value });
     if (answer.ok) { location.assign("/"); return; }
-    byId("refused").textContent = capitalised(t(await answer.text()));
+    byId("refused").textContent = capitalised(fromHub(await answer.text()));
   } catch {
     byId("refused").textContent = t("The hub does not answer.");
   }
