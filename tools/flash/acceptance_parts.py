@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.errors import LfrError
+from device.errors import LfrError, Unavailable
 from tools.flash.acceptance import Parts, Row
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def loop_back(
     try:
         with closing(gpio_command.opened(config, open_lines and (lambda _: open_lines()))) as lines:
             found = list(gpio_command.walked(config, bridges, lines))
-    except LfrError as fault:
+    except Unavailable as fault:
         return Row(LOOP_BACK, "fail", f"{fault}; is the service stopped?")
     asked(f"{PLUG_IN}: ")
     if failing := [f"{one.name}: {one.text}" for one in found if one.level == "fail"]:

@@ -17,6 +17,7 @@ from device.cli.doctor.finding import Finding
 from device.config.loader import load_config
 from device.config.model import DeviceConfig
 from device.edges.gpio.simulated_levels import SimulatedLevels
+from device.errors import UsageError
 from engines import select
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
@@ -99,6 +100,17 @@ def test_the_loop_back_is_that_of_doctor_and_the_housing_is_asked_for(
     row = loop_back(config, bridges, open_lines=lambda: header, ask=ask)
     assert (row.level, len(asked)) == (level, 1), row.text
     assert "housing" in asked[0]
+
+
+def test_a_bridge_of_no_line_is_refused_and_a_header_that_does_not_answer_fails(configured: Configured) -> None:
+    header = SimulatedLevels()
+    with pytest.raises(UsageError, match="sign=nothing"):
+        loop_back(configured(), ["sign=nothing"], open_lines=lambda: header, ask=lambda _: "")
+    header = SimulatedLevels()
+    header.failing = True
+    row = loop_back(configured(), ["sign=stop"], open_lines=lambda: header, ask=lambda _: "")
+    assert row.level == "fail"
+    assert "does not answer" in row.text
 
 
 def test_a_line_without_a_bridge_is_not_done(configured: Configured) -> None:
