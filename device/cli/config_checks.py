@@ -1,5 +1,6 @@
 """What `lfr config check` finds beyond the file's own rules: pins of the board, certificates, names on the network.
 
+Certificates are those that the device uses: what the hub renewed counts, where it has (device/sync/renewal.py).
 Each check returns problems, one a key, with the remedy of the table of symptoms. The network is asked last and only by
 `names`.
 """
@@ -7,23 +8,26 @@ Each check returns problems, one a key, with the remedy of the table of symptoms
 from __future__ import annotations
 
 import socket
+from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from device.domain.limits import CERTIFICATE_WARNING
 from device.domain.symptoms.names import Header, Site
 from device.domain.symptoms.row import Remedy
 from device.domain.symptoms.table import remedy
+from device.edges.host.owner_rights import read_regular, rights_of
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from device.config.model import DeviceConfig, GpioConfig
     from device.edges.gpio.jetson_header import Board
-
-WARN_BEFORE = timedelta(days=14)
+    from device.sync.source_https import Certificates
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +65,59 @@ def pins(lines: GpioConfig, board: Board | None) -> list[Problem]:
 
 
 def certificates(config: DeviceConfig, now: datetime) -> tuple[list[Problem], list[Problem]]:
-    """Problems and warnings of `mqtt.ca`, `mqtt.cert` and `mqtt.key`; a file that is missing is left to check_files."""
+    """Problems and warnings of the certificates in use and of `mqtt.key`; a missing file is left to check_files."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    authority = _certificate("mqtt.ca", config.mqtt.ca, problems)
-    own = _certificate("mqtt.cert", config.mqtt.cert, problems)
-    for key, one in (("mqtt.ca", authority), ("mqtt.cert", own)):
-        if one is not None:
+    used = _in_use(config)
+    ca, cert = (config.mqtt.ca, config.mqtt.cert) if used is None else (used.ca, used.cert)
+    named_ca, named_own = _named("mqtt.ca", config.mqtt.ca, ca), _named("mqtt.cert", config.mqtt.cert, cert)
+    with rights_of(config.state_dir) if (ca, cert) != (config.mqtt.ca, config.mqtt.cert) else nullcontext():
+        authority, own = _certificate(named_ca, ca, problems), _certificate(named_own, cert, problems)
+    if used is None:
+        warnings.append(Problem("mqtt.cert", f"{config.state_dir} cannot be read", remedy(Site.CERTIFICATES_UNREAD)))
+    for key, one in ((named_ca, authority), (named_own, own)):
+        if one is not None and used is not None:
             _dates(key, one, now, problems, warnings)
     if own is not None:
         names = _names(own)
         if config.device not in names:
             found = f"is of {', '.join(names) or 'nobody'}, and this device is {config.device} (`device`)"
-            problems.append(Problem("mqtt.cert", found, remedy(Site.CERTIFICATE_OF_ANOTHER_DEVICE)))
+            problems.append(Problem(named_own, found, remedy(Site.CERTIFICATE_OF_ANOTHER_DEVICE)))
         _key(config.mqtt.key, own, problems)
     if own is not None and authority is not None and not _issued_by(own, authority):
-        found = "was not issued by the authority in mqtt.ca"
-        problems.append(Problem("mqtt.cert", found, remedy(Site.CERTIFICATE_OF_ANOTHER_HUB)))
+        found = f"was not issued by the authority in {named_ca}"
+        problems.append(Problem(named_own, found, remedy(Site.CERTIFICATE_OF_ANOTHER_HUB)))
     return problems, warnings
+
+
+def _in_use(config: DeviceConfig) -> Certificates | None:
+    """The files that the device uses; None where this user may not look for renewed ones."""
+    import_module("cryptography.x509")  # with the owner's rights root's own files cannot be read
+    from device.sync.renewal import CA, FOLDER, OWN, RenewedCertificates
+    from device.sync.source_https import Certificates
+
+    configured = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)
+    folder = config.state_dir / FOLDER
+    with rights_of(config.state_dir):
+        if any(_refused(folder / name) for name in (CA, OWN)):
+            return None
+        return RenewedCertificates(config.state_dir, configured, None).files()
+
+
+def _refused(file: Path) -> bool:
+    """Whether this user may not read a file, or not see whether there is one."""
+    try:
+        read_regular(file)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _named(key: str, configured: Path, used: Path) -> str:
+    """A file in messages: its key, or where its renewed successor lies."""
+    return key if used == configured else f"{key}, renewed in {used}"
 
 
 def names(config: DeviceConfig) -> list[Problem]:
@@ -129,7 +168,7 @@ def _dates(key: str, one: Certificate, now: datetime, problems: list[Problem], w
         problems.append(Problem(key, text, remedy(Site.CERTIFICATE_NOT_YET_VALID)))
     elif now > ends:
         problems.append(Problem(key, f"expired on {ends:%Y-%m-%d %H:%M} UTC", remedy(Site.CERTIFICATE_EXPIRED)))
-    elif now > ends - WARN_BEFORE:
+    elif now > ends - CERTIFICATE_WARNING:
         warnings.append(Problem(key, f"expires on {ends:%Y-%m-%d %H:%M} UTC", remedy(Site.CERTIFICATE_ENDS_SOON)))
 
 

@@ -51,6 +51,7 @@ def run_status(args: argparse.Namespace) -> int:
     slowed = ", slowed down" if status["temperature"]["throttled"] else ""
     print(f"temperature {status['temperature']['finding']}{slowed}")
     print(f"board       {_board(status['board'])}")
+    print(f"certificate {_certificates(status['certificates'])}")
     if slower := [f"{name} {one['p95_start_ms']:.1f} -> {one['p95_ms']:.1f} ms" for name, one in _slower(status)]:
         print(f"slower      {', '.join(slower)}")
     print(f"lamps       {', '.join(lamp for lamp, on in status['lamps'].items() if on) or 'all off'}")
@@ -84,6 +85,15 @@ def _board(board: dict[str, Any]) -> str:
             f"memory {'unknown' if left is None else f'{left // 10**6} MB left'}",
         )
     )
+
+
+def _certificates(certificates: dict[str, Any]) -> str:
+    """Days left of the one that ends first, and why none was renewed."""
+    left = certificates["days_left"]
+    ends = min(filter(None, (certificates["own_ends"], certificates["authority_ends"])), default=None)
+    text = "unknown" if left is None else f"ENDED at {ends}" if left < 0 else f"{left} days left, until {ends}"
+    why, since = certificates["not_renewed"], certificates["not_renewed_since"]
+    return f"{text}; not renewed since {since}: {why}" if why else text
 
 
 def _slower(status: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:

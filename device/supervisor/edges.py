@@ -20,6 +20,7 @@ from device.supervisor.deployment.release_watch import Releases
 from device.supervisor.deployment.sync import Repository
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.workers.process import Launcher
+from device.sync.renewal import Asked, Ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class Edges:
     releases   where releases of the software come from, and the thread that its calls run on; None: updated by hand
     memory_locked  whether nothing of this process can reach swap
     authority  reads the site's authorities (PEM), for the hub's commands
-    renew      asks the hub for renewed certificates, on the sync thread; whether there were any
+    certificate_ends  when the certificates in use end, on the disk thread
+    renew      asks the hub for renewed certificates, on the sync thread
     disk_free  bytes that may still be written where a folder lies
     reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
@@ -47,7 +49,8 @@ class Edges:
     outbox: Outbox
     open_audit: OpenLog
     authority: Callable[[], bytes]
-    renew: Callable[[], bool] = lambda: False
+    certificate_ends: Callable[[], Ends] = Ends
+    renew: Callable[[], Asked] = Asked
     models_dir: Path
     simulated: bool
     sync: Disk

@@ -31,7 +31,7 @@ from device.supervisor.edges import Edges
 from device.supervisor.hub_requests import HubRequests
 from device.supervisor.inputs import watch_blue_list_button, watch_tamper_line
 from device.supervisor.loop import SupervisorLoop
-from device.supervisor.renewal import renew_certificates
+from device.supervisor.renewal import CertificateRenewal
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
@@ -97,6 +97,7 @@ class DeviceLifecycle:
         self.blue_list = self._blue_list(topics)
         self.supervisor = self._loop(config, woken)
         self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=lambda: self.supervisor.idle)
+        self._renewal = CertificateRenewal(edges)
         self._reporter = self._status_reporter(config, edges, boot_id)
 
     def _status_reporter(self, config: DeviceConfig, edges: Edges, boot_id: str) -> Reporter:
@@ -113,6 +114,7 @@ class DeviceLifecycle:
             boot_id=boot_id,
             live_view=self._requests.view,
             software=lambda: self._releases.news,
+            certificates=lambda: self._renewal.view,
         )
 
     def _worker_pool(self, config: DeviceConfig, budget: Budget, woken: asyncio.Event) -> WorkerPool:
@@ -214,7 +216,7 @@ class DeviceLifecycle:
             self._requests.run(),
             self.blue_list.run(),
             missed.store_verified_time(),
-            renew_certificates(self._edges),
+            self._renewal.run(),
             self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
@@ -256,6 +258,7 @@ class DeviceLifecycle:
                 fresh, config = await self._edges.disk(self._edges.reread), self._config
                 changed = [key for key in type(fresh).model_fields if getattr(fresh, key) != getattr(config, key)]
             await self._edges.disk(self._edges.broker.reload)
+            await self._renewal.read()
         except LfrError as fault:
             problem = str(fault).replace("\n", ";")
             event(_log, "reload.refused", level=logging.WARNING, problem=problem)

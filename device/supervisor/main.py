@@ -152,6 +152,7 @@ async def acquire(
         outbox=outbox,
         open_audit=lambda: _open_audit(config.state_dir),
         authority=lambda: renewed.files().ca.read_bytes(),
+        certificate_ends=renewed.ends,
         renew=lambda: looked(renewed, clock.wall()),
         models_dir=models_dir,
         simulated=isinstance(opened, SimulatedGpio),

@@ -95,6 +95,7 @@ SYNC_POLL_S = 2.0  # a withdrawn entry is gone within 5 s even when the hub's `s
 CONSENT_CHECK_S = 1.0  # volunteers of the blue list whose consent has ended
 RENEWAL_FIRST_S = 60.0  # the hub is asked for renewed certificates
 RENEWAL_S = 3600.0  # and again; they are renewed 14 days before they end
+RENEWAL_FAILS_FOR = timedelta(hours=24)  # a hub that was not reached for so long is a warning
 CLOCK_STEP_ALLOWED = timedelta(seconds=60)  # a time service that steps the clock back corrects seconds
 DELIVER_S = 10.0  # at the end: a broker that restarts is back within this
 RECEIPTS_S = 5.0  # at the end: receipts and counts

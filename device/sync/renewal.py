@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.domain.time import WallTime
+from device.domain.time import WallTime, wall
 from device.durable import make_folder, replace_file
-from device.errors import BadData, Unavailable
+from device.errors import BadData, LfrError, Unavailable
 from device.logs import event
 from device.sync.source_https import Certificates
 
@@ -27,6 +28,27 @@ if TYPE_CHECKING:
 FOLDER, CA, OWN = "certificates", "ca.pem", "own.pem"
 MOST_BYTES = 65_536
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When the certificates that count end; None for one that cannot be read."""
+
+    own: WallTime | None = None
+    authority: WallTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The result of one request to the hub.
+
+    problem  why it failed; empty when it did not
+    refused  whether the hub answered, and its answer was refused or not stored: asking again will not mend that
+    """
+
+    renewed: bool = False
+    problem: str = ""
+    refused: bool = False
 
 
 class RenewedCertificates:
@@ -45,6 +67,11 @@ class RenewedCertificates:
         configured = self._configured
         ca = _later(configured.ca, self._folder / CA)
         return Certificates(ca=ca, cert=_later(configured.cert, self._folder / OWN), key=configured.key)
+
+    def ends(self) -> Ends:
+        """Of the files that count now."""
+        files = self.files()
+        return Ends(own=_end(files.cert), authority=_end(files.ca))
 
     def look(self, now: WallTime) -> bool:
         """Ask the hub; whether something was renewed. Raises Unavailable when it cannot be asked, BadData (rule 1)."""
@@ -92,6 +119,8 @@ def _require_successor(new: Certificate, old: Certificate, authority: Certificat
 def _later(configured: Path, renewed: Path) -> Path:
     """Of two files of one key the one that ends later, the renewed of equals; the configured one if it has no equal."""
     try:
+        if renewed.is_symlink() or not renewed.is_file():
+            return configured
         ours, theirs = _loaded(configured.read_bytes()), _loaded(renewed.read_bytes())
     except (OSError, BadData):
         return configured
@@ -112,16 +141,23 @@ def _loaded(pem: bytes) -> Certificate:
     return found[0]
 
 
+def _end(file: Path) -> WallTime | None:
+    try:
+        return wall(_loaded(file.read_bytes()).not_valid_after_utc)
+    except (OSError, BadData):
+        return None
+
+
 def _encoded(certificate: Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
 
 
-def looked(renewed: RenewedCertificates, now: WallTime) -> bool:
-    """One look whose failure is logged: it comes round again."""
+def looked(renewed: RenewedCertificates, now: WallTime) -> Asked:
+    """One look whose failure is logged and returned: the next one may work."""
     try:
-        return renewed.look(now)
-    except (Unavailable, BadData, OSError) as fault:
+        return Asked(renewed=renewed.look(now))
+    except (LfrError, OSError) as fault:
         event(_log, "certificates.not_renewed", level=logging.WARNING, reason=str(fault))
-        return False
+        return Asked(problem=str(fault), refused=not isinstance(fault, Unavailable))

@@ -29,6 +29,7 @@ from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.state_machine import State
 from device.supervisor.status.retained import will
 from device.supervisor.timing import Budget
+from device.sync.renewal import Asked, Ends
 from tests.commands import SITE_AUTHORITY, a_command, authority, pem
 from tests.sim.published import FakeRepository
 from tests.sim.virtual_loop import VirtualLoop
@@ -162,6 +163,8 @@ class Rig:
         self.free_bytes = 10**10
         self.refusal = ""
         self.board = EmulatedBoard()
+        self.certificate_ends = Ends()
+        self.asked = Asked()
         self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
@@ -185,6 +188,8 @@ class Rig:
             outbox=self.outbox,
             open_audit=self._open_audit,
             authority=lambda: pem(authority(SITE_AUTHORITY)),
+            certificate_ends=lambda: self.certificate_ends,
+            renew=lambda: self.asked,
             models_dir=folder / "models",
             simulated=True,
             sync=DiskInline(),

@@ -56,6 +56,8 @@ class Site(str, Enum):
     CERTIFICATE_UNREADABLE = "certificate unreadable"
     CERTIFICATE_EXPIRED = "certificate expired"
     CERTIFICATE_ENDS_SOON = "certificate ends soon"
+    CERTIFICATE_NOT_RENEWED = "certificate not renewed"
+    CERTIFICATES_UNREAD = "renewed certificates not read"
     CERTIFICATE_NOT_YET_VALID = "certificate not yet valid"
     CERTIFICATE_OF_ANOTHER_HUB = "certificate of another hub"
     CERTIFICATE_OF_ANOTHER_DEVICE = "certificate of another device"

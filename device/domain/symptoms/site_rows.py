@@ -33,6 +33,16 @@ SITE: Mapping[Site, Row] = {
         "the hub has not renewed it yet, or the device was not connected since",
         "run `lfr hub renew DIR` at the hub, and connect this device: it fetches what was renewed within the hour",
     ),
+    Site.CERTIFICATE_NOT_RENEWED: Row(
+        "certificates are not renewed",
+        "no answer at trust.url, a hub set up anew with another authority, or a state folder that takes no writes",
+        f"check trust.url and the hub; if it was set up anew: {_COPY}",
+    ),
+    Site.CERTIFICATES_UNREAD: Row(
+        "renewed certificates cannot be read, so days were not judged",
+        "this is another user than the service's",
+        "run this as the service's user, or as root",
+    ),
     Site.CERTIFICATE_NOT_YET_VALID: Row(
         "a certificate is not valid yet",
         "this machine's clock is behind, or the hub's was ahead when it issued it",

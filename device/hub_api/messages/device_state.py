@@ -66,6 +66,8 @@ class Health(Message, frozen=True, kw_only=True):
     over_current_events: since the machine started, by kind
     stage_p95_start_ms: each stage's p95 when this program started, once it is known;  slower_stages: 1.5 times that, or
     more, for 30 s
+    certificates_end: when the first of its own certificate and the authority's ends;  certificates_not_renewed: why the
+    last request for renewed ones failed
     """
 
     TYPE: ClassVar[str] = "uk.lfr.health.v1"
@@ -90,6 +92,8 @@ class Health(Message, frozen=True, kw_only=True):
     memory_available_bytes: Count | None = None
     memory_total_bytes: Count | None = None
     sign: SignHealth | None = None
+    certificates_end: Timestamp | None = None
+    certificates_not_renewed: str = ""
 
 
 class CameraStatus(Message, frozen=True, kw_only=True):

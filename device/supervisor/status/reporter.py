@@ -24,6 +24,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.latency_drift import LatencyDrift, slowest
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
+from device.supervisor.status.certificates import CertificatesView
 from device.supervisor.status.line import release_note, status_line
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.status.view import StatusView
@@ -50,6 +51,7 @@ class Reporter:
         boot_id: str,
         live_view: LiveView,
         software: Callable[[], str] = str,
+        certificates: Callable[[], CertificatesView] = CertificatesView,
     ) -> None:
         """software: what a person should know of the last update of the software."""
         self._live_view = live_view
@@ -63,6 +65,7 @@ class Reporter:
         self._notices = notices
         self._boot_id = boot_id
         self._software = software
+        self._certificates = certificates
         self._audit_events = AuditEvents(audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._shown_ns = 0
@@ -131,6 +134,7 @@ class Reporter:
             stage_start_ms=dict(self._drift.at_start_ms),
             slower_stages=self._drift.slower,
             software=self._software(),
+            certificates=self._certificates(),
         )
 
     def final_stats(self) -> None:
@@ -165,7 +169,7 @@ class Reporter:
             self._notices.live_stats(stats)
 
     def _health(self, seen: StatusView) -> messages.Health:
-        board, own = (seen.board, process_memory.resident_bytes())
+        board, own, ends = seen.board, process_memory.resident_bytes(), seen.certificates.first_end
         return messages.Health(
             mode=seen.mode,
             at=rfc3339(seen.at),
@@ -190,6 +194,8 @@ class Reporter:
             memory_available_bytes=None if board.memory is None else board.memory.available_bytes,
             memory_total_bytes=None if board.memory is None else board.memory.total_bytes,
             sign=view.sign_health(seen),
+            certificates_end=None if ends is None else rfc3339(ends),
+            certificates_not_renewed=seen.certificates.problem,
         )
 
     async def _write(self, seen: StatusView) -> None:

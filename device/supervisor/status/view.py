@@ -26,6 +26,7 @@ from device.supervisor.runtime.latency_drift import slowest
 from device.supervisor.sign.blink_codes import BlinkCode
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
+from device.supervisor.status.certificates import CertificatesView
 from device.wire.link import Beat, Hello, WatchlistLoaded
 
 CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
@@ -73,6 +74,7 @@ class StatusView:
     stage_start_ms: dict[str, float] = field(default_factory=dict)
     slower_stages: tuple[str, ...] = ()
     software: str = ""
+    certificates: CertificatesView = field(default_factory=CertificatesView)
 
     @property
     def deployment_id(self) -> str | None:
@@ -93,7 +95,9 @@ def warnings(view_now: StatusView) -> list[str]:
     snapshot = view_now.snapshot
     away = cameras_away(snapshot) if view_now.state is State.RECOGNISING else []
     news = [f"software: {view_now.software}"] if view_now.software else []
-    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot), *board_warnings(view_now), *news]
+    certificates = view_now.certificates.warnings(view_now.at)
+    seen = [*(f"camera {one}" for one in away), *camera_warnings(snapshot)]
+    return [*seen, *certificates, *board_warnings(view_now), *news]
 
 
 def board_warnings(view_now: StatusView) -> list[str]:
@@ -256,6 +260,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "live_view": msgspec.to_builtins(view_now.live_view),
         "temperature": _temperature(view_now),
         "board": _board(view_now),
+        "certificates": view_now.certificates.as_json(view_now.at),
         "stages": _stages(view_now),
         "broker": view_now.broker,
         "outbox_waiting": view_now.waiting,

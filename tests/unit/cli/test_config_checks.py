@@ -6,18 +6,21 @@ import json
 import shutil
 import socket
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 
 from device.cli import config_checks
+from device.cli.doctor import checks
 from device.cli.main import main
 from device.config.loader import load_config
 from device.config.model import GpioConfig
 from device.edges.gpio.jetson_header import AGX_ORIN, BOARDS, ORIN_NANO_NX, POWER
+from tools.hub.pki import certificate_authority
 from tools.hub.pki.certificate_authority import Authority, open_authority
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "rtsp.yaml"
@@ -42,6 +45,7 @@ def site(tmp_path: Path, authorities: tuple[Authority, Path, Path]) -> Path:
     text["lines"]["stop"] = "BOARD33"
     text["mqtt"] = {"host": "127.0.0.1", "ca": "ca.pem", "cert": "cam-1.pem", "key": "cam-1.key"}
     text["trust"] = {"roots": "trust", "url": "https://127.0.0.1/"}
+    text["state_dir"] = str(tmp_path / "state")
     text["cameras"] = text["cameras"][:1]
     text["cameras"][0] |= {"source": "rtsp://127.0.0.1/front"}
     text["cameras"][0].pop("credential", None)
@@ -190,8 +194,6 @@ def test_a_certificate_of_another_hub_is_refused(
 
 def test_dates_are_refused_before_and_after_and_warned_of_14_days_before(site: Path) -> None:
     config = load_config(site)
-    from cryptography import x509
-
     own = x509.load_pem_x509_certificate(config.mqtt.cert.read_bytes())
     begins, ends = own.not_valid_before_utc, own.not_valid_after_utc
 
@@ -203,6 +205,100 @@ def test_dates_are_refused_before_and_after_and_warned_of_14_days_before(site: P
     assert at(ends - timedelta(days=15)) == ([], [])
     assert "expires on" in at(ends - timedelta(days=13))[1][0]
     assert "expired on" in at(ends + timedelta(seconds=1))[0][0]
+
+
+def dated(monkeypatch: pytest.MonkeyPatch, begins: int, ends: int) -> None:
+    """What is issued from now on is valid from and to so many days from now."""
+    now = datetime.now(timezone.utc)
+    builder = x509.CertificateBuilder().not_valid_before(now + timedelta(days=begins))
+    builder = builder.not_valid_after(now + timedelta(days=ends))
+    monkeypatch.setattr(certificate_authority, "_dated", lambda _: builder.serial_number(x509.random_serial_number()))
+
+
+@pytest.fixture
+def expired(site: Path, authorities: tuple[Authority, Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A site whose configured certificate has expired; returns where a renewed one belongs."""
+    dated(monkeypatch, -40, -10)
+    authorities[0].renew(site.parent / "cam-1.pem", (), server=False)
+    own = site.parent / "state" / "certificates" / "own.pem"
+    own.parent.mkdir(parents=True)
+    shutil.copy(authorities[1] / "ca.pem", own.parent / "ca.pem")
+    return own
+
+
+def doctor_says(site: Path) -> list[tuple[str, str]]:
+    """Level and text of the certificates' lines of `lfr doctor`."""
+    found = checks.certificates(load_config(site))
+    return [(one.level, one.text) for one in found]
+
+
+def test_an_expired_certificate_that_the_hub_renewed_is_healthy(
+    site: Path,
+    authorities: tuple[Authority, Path, Path],
+    expired: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (found,) = problems(site, capsys)
+    assert found.startswith("mqtt.cert: expired on ")
+    assert [level for level, _ in doctor_says(site)] == ["fail"]
+    shutil.copy(site.parent / "cam-1.pem", expired)
+    dated(monkeypatch, -1, 20)
+    authorities[0].renew(expired, (), server=False)
+    assert problems(site, capsys) == []
+    assert doctor_says(site) == [("ok", "of cam-1, and the key is theirs")]
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "level", "says"),
+    [(-20, -5, "fail", "expired on"), (-1, 10, "warn", "expires on"), (1, 30, "fail", "is valid from")],
+)
+def test_a_renewed_certificate_is_judged_and_named_by_its_own_file(
+    site: Path,
+    authorities: tuple[Authority, Path, Path],
+    expired: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    begins: int,
+    ends: int,
+    level: str,
+    says: str,
+) -> None:
+    shutil.copy(site.parent / "cam-1.pem", expired)
+    dated(monkeypatch, begins, ends)
+    authorities[0].renew(expired, (), server=False)
+    ((found, text),) = doctor_says(site)
+    assert found == level
+    assert text.startswith(f"mqtt.cert, renewed in {expired}: {says}")
+
+
+@pytest.mark.parametrize("spoil", ["another key", "a link", "rubbish"])
+def test_what_the_device_would_not_use_does_not_count(
+    site: Path,
+    authorities: tuple[Authority, Path, Path],
+    expired: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: str,
+) -> None:
+    valid = authorities[1] / "cam-2.pem" if spoil == "another key" else authorities[1] / "cam-1.pem"
+    if spoil == "a link":
+        expired.symlink_to(valid)
+    else:
+        expired.write_bytes(valid.read_bytes() if spoil == "another key" else b"rubbish")
+    (found,) = problems(site, capsys)
+    assert found.startswith("mqtt.cert: expired on ")
+
+
+def test_where_renewed_ones_may_not_be_looked_for_days_are_not_judged(
+    site: Path, expired: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(file: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(config_checks, "read_regular", refused)
+    assert problems(site, capsys) == []
+    ((level, text),) = doctor_says(site)
+    assert level == "warn"
+    assert text.endswith("state cannot be read")
 
 
 def test_a_name_without_an_address_is_refused_with_the_remedy_and_offline_nobody_is_asked(

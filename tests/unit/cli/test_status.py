@@ -13,7 +13,7 @@ import pytest
 from device.cli.main import main
 from device.domain.camera_fault import FAULTS, CameraFault
 from device.domain.finding import Counters
-from device.domain.time import WallTime, wall
+from device.domain.time import WallTime, rfc3339, wall
 from device.hub_api.messages import LiveViewReading
 from device.ports.gpio import Lamp
 from device.supervisor.conditions import tables
@@ -24,6 +24,7 @@ from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
+from device.supervisor.status.certificates import CertificatesView
 from device.wire.link import Beat
 
 GONE_PID = 2**22 + 1  # above the largest pid that Linux gives
@@ -42,6 +43,7 @@ def write(
     snapshot: Snapshot = STOPPED,
     state: State = State.READY,
     live_view: LiveViewReading | None = None,
+    certificates: CertificatesView | None = None,
 ) -> None:
     """A status file as the supervisor writes it."""
     now = WallTime(wall(at))
@@ -65,6 +67,7 @@ def write(
         waiting=0,
         sign_counts=SignCounts(),
         live_view=live_view or LiveViewReading(allowed=False),
+        certificates=certificates or CertificatesView(),
     )
     status_file.write(run_dir, view.status(seen, pid, "demo", "cam-1"))
 
@@ -81,6 +84,22 @@ def test_status_names_the_live_view_while_it_is_shown(tmp_path: Path, capsys: py
     write(tmp_path, now(), os.getpid(), live_view=LiveViewReading(allowed=True))
     assert main(["status", "--run-dir", str(tmp_path)]) == 0
     assert "live view" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("days", "says"), [(20.5, "certificate 20 days left, until "), (-1.5, "certificate ENDED at "), (None, "unknown")]
+)
+def test_status_states_the_days_that_the_certificates_have_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], days: float | None, says: str
+) -> None:
+    at = wall(now() - timedelta(days=1))
+    ends = None if days is None else wall(now() + timedelta(days=days))
+    view_now = CertificatesView(own=ends, problem="no answer", failing_since=at)
+    write(tmp_path, now(), os.getpid(), certificates=view_now)
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("certificate ")]
+    assert says in line
+    assert f"; not renewed since {rfc3339(at)}: no answer" in line
 
 
 def test_status_says_state_people_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

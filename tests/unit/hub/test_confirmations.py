@@ -263,6 +263,8 @@ def test_an_alert_that_died_with_the_broker_after_its_acknowledgement_is_on_the_
     async def scene(van: Van) -> None:
         van.exchange.hold_back("hub")
         van.device.raised("a-2")
+        sent = TOPICS.alert("a-2")
+        await van.until(lambda: any(m.topic == sent for m in van.exchange.log), "the alert at the broker")
         await van.until(lambda: van.device.waiting() == 0, "the broker's acknowledgement")
         assert set(van.desk.cases) == {"a-1"}
         van.cut_broker()

@@ -13,7 +13,8 @@ from device.domain.time import WallTime, wall
 from device.edges.broker.paho import BrokerAddress, PahoBroker
 from device.errors import BadData, Unavailable
 from device.hub_api.command_check import CommandCheck
-from device.sync.renewal import RenewedCertificates, looked
+from device.sync.refusal import SIGNED, Refused
+from device.sync.renewal import Asked, RenewedCertificates, looked
 from device.sync.source_https import Certificates, HttpsSource
 from tests.broker_vans import Watched
 from tests.commands import SITE_AUTHORITY, a_command, authority, issued, pem
@@ -134,8 +135,48 @@ def test_what_is_not_this_devices_successor_is_refused_and_changes_nothing(
     renewed = RenewedCertificates(tmp_path / "state", configured, of(answers[forged]))
     with pytest.raises(BadData):
         renewed.look(now())
-    assert not looked(renewed, now())
+    asked = looked(renewed, now())
+    assert (asked.renewed, asked.refused) == (False, True)
+    assert asked.problem
     assert renewed.files() == configured
+
+
+@pytest.mark.parametrize(
+    ("fault", "refused"),
+    [
+        (Refused(SIGNED, "compressed", "the hub sent ca.pem compressed"), True),
+        (Unavailable("the hub does not answer"), False),
+        (PermissionError("read-only"), True),
+    ],
+)
+def test_a_request_that_fails_is_a_result_and_ends_nothing(
+    configured: Certificates, tmp_path: Path, fault: Exception, refused: bool
+) -> None:
+    def read(_: str) -> Iterator[bytes]:
+        raise fault
+
+    asked = looked(RenewedCertificates(tmp_path / "state", configured, read), now())
+    assert asked == Asked(problem=str(fault), refused=refused)
+
+
+def test_the_ends_are_those_of_the_files_in_use(
+    hub: HubFolder,
+    configured: Certificates,
+    renewed: RenewedCertificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = renewed.ends()
+    monkeypatch.setattr(certificate_authority, "LEAF_DAYS", 40)
+    renew(hub, now(), every=True)
+    assert renewed.look(now())
+    after = renewed.ends()
+    assert before.own is not None
+    assert after.own is not None
+    assert timedelta(days=9) < after.own - before.own < timedelta(days=11)
+    gone = Certificates(ca=configured.ca, cert=tmp_path / "none.pem", key=configured.key)
+    ends = RenewedCertificates(tmp_path / "empty", gone, None).ends()
+    assert (ends.own, ends.authority) == (None, before.authority)
 
 
 def test_only_the_certificate_that_was_checked_is_kept(
@@ -199,4 +240,5 @@ def test_a_hub_that_is_away_is_asked_again_later(configured: Certificates, tmp_p
     def away(_: str) -> Iterator[bytes]:
         raise Unavailable("nothing listens")
 
-    assert not looked(RenewedCertificates(tmp_path / "state", configured, away), now())
+    asked = looked(RenewedCertificates(tmp_path / "state", configured, away), now())
+    assert asked == Asked(problem="nothing listens")

@@ -121,12 +121,14 @@ def test_a_stopped_supervisor_loses_its_worker(deployment: Given, tmp_path: Path
     """A real worker over the clip, in real time; its supervisor is stopped with SIGSTOP."""
     camera = structs.replace(deployment.task.camera, pace="realtime")
     task = tmp_path / "task"
-    task.write_bytes(pack(structs.replace(deployment.task, camera=camera, lease_s=2.0))[HEADER.size :])
+    task.write_bytes(pack(structs.replace(deployment.task, camera=camera, lease_s=4.0))[HEADER.size :])
     command = [sys.executable, "-m", "tests.unit.worker.hung_supervisor", str(task)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
         try:
             assert supervisor.stdout is not None
-            worker = int(supervisor.stdout.readline())
+            printed = supervisor.stdout.readline()
+            assert printed, "the worker ended before its eighth beat"
+            worker = int(printed)
             assert runs(worker), "two seconds of beats, and it still runs"
             supervisor.send_signal(signal.SIGSTOP)
             begun = time.monotonic()
