@@ -2,6 +2,7 @@
 
 1. It runs with the service stopped: the sign, its sensor and the cameras are this program's meanwhile.
 2. Every row is measured here and now; what only a person can see is printed as a box to tick, and counts for nothing.
+   A row that could be measured here and was not is `not done`: such a sheet is incomplete, and does not pass.
 3. The sheet is JSON in one canonical form (sorted keys, no blanks) and an Ed25519 signature of the device's audit key;
    the hub knows the public half from the birth certificate. It holds no picture and nothing of a person.
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from device.ports.gpio import Gpio
     from device.ports.source import FrameSource
 
-FORMAT = 1
+FORMAT = 2
 FRAMES = 50
 PULSES = 3
 SETTLE_S = 0.2
@@ -38,7 +39,8 @@ BY_HAND = (
     "cable of the sensor pulled: recognition stops within a second",
     "power cut and back: the device is ready again, and nothing personal is left",
 )
-Level = Literal["ok", "fail", "not here"]
+Level = Literal["ok", "fail", "not done", "not here"]
+PASSING = frozenset({"ok", "not here"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,9 @@ class Row:
 class Parts:
     """What the rows are measured with; tests give fakes that behave.
 
-    lines   opens the sign and its sensor;  source  opens one camera
+    lines      opens the sign and its sensor;  source  opens one camera
+    self_test  what is wrong with the configured engines, empty when nothing is;  doctor  what `lfr doctor` fails on
+    loop_back  rows of the header's loop-back, with its own lines;  compared  the row of the plans and their reference
     """
 
     lines: Callable[[], Gpio]
@@ -62,7 +66,8 @@ class Parts:
     clock: Clock
     self_test: Callable[[], str]
     doctor: Callable[[], list[str]]
-    """What `lfr doctor` and `lfr doctor --board` fail on."""
+    loop_back: Callable[[], Row]
+    compared: Callable[[], Row]
 
 
 def rows(config: DeviceConfig, parts: Parts) -> Iterator[Row]:
@@ -70,12 +75,15 @@ def rows(config: DeviceConfig, parts: Parts) -> Iterator[Row]:
     failing = parts.doctor()
     yield Row("doctor", "fail" if failing else "ok", "; ".join(failing) or "no line fails")
     if config.lines.driver == "simulated":
+        yield Row("gpio loop-back", "not here", "the lines are simulated: there is no header")
         yield Row("sign", "not here", "the lines are simulated: no sign is driven")
     else:
+        yield parts.loop_back()
         yield from _sign(parts)
     for camera in config.cameras:
         yield _camera(camera, parts)
     yield _engine(parts)
+    yield parts.compared()
 
 
 def _sign(parts: Parts) -> Iterator[Row]:
@@ -148,7 +156,7 @@ def sheet(facts: dict[str, str], found: list[Row], at: datetime, key: DeviceKey)
         "at": at.isoformat(timespec="seconds"),
         "facts": facts,
         "rows": [asdict(row) for row in found],
-        "passed": all(row.level != "fail" for row in found),
+        "passed": all(row.level in PASSING for row in found),
         "key": key.public,
     }
     return {**content, "signature": key.sign(canonical(content)).hex()}
@@ -180,7 +188,10 @@ def printed(document: dict[str, Any]) -> str:
     lines = [head, f"lfr-edge {facts['version']} on {facts['board']}, kit {facts['kit'][:16]}", ""]
     lines += [f"{row['level']:9} {row['what']:16} {row['text']}" for row in document["rows"]]
     lines += ["", "By hand (tick):", *(f"[ ] {text}" for text in BY_HAND), ""]
-    verdict = "everything measured passes" if document["passed"] else "SOMETHING FAILS: see above"
+    levels = {row["level"] for row in document["rows"]}
+    incomplete = "INCOMPLETE: something was not done, see above"
+    failed = "SOMETHING FAILS: see above" if "fail" in levels else incomplete
+    verdict = "everything measured passes" if document["passed"] else failed
     lines += [f"{verdict}. Engineer: ____________________  Van operator: ____________________"]
     lines += [f"key {document['key']}", f"signature {document['signature']}"]
     return "\n".join(lines)

@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING
 from device.config.installed import CONFIG
 
 if TYPE_CHECKING:
-    from device.config.model import Camera, DeviceConfig
-    from device.ports.source import FrameSource
-    from tools.flash.acceptance import Parts
-
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 EX_NOT_READY = 69
 
@@ -25,6 +21,14 @@ def register(subparsers: Subparsers) -> None:
     verbs = noun.add_subparsers(metavar="VERB", required=True)
     run = verbs.add_parser("run", help="on the board, with the service stopped: systemctl stop lfr")
     run.add_argument("--config", type=Path, default=CONFIG, metavar="FILE")
+    run.add_argument(
+        "--bridge",
+        action="append",
+        default=[],
+        metavar="OUTPUT=INPUT",
+        help="the housing is unplugged and this bridge is in place: the loop-back of `lfr doctor gpio`; asks for the "
+        "housing afterwards",
+    )
     run.add_argument("--json", action="store_true", help="the sheet as JSON, to be kept and checked later")
     run.set_defaults(run=_run)
     verify = verbs.add_parser("verify", help="check the signature of a sheet")
@@ -38,6 +42,7 @@ def _run(args: argparse.Namespace) -> int:
     from device.config.loader import load_config
     from device.supervisor.status.file import InstanceLock
     from tools.flash.acceptance import printed, rows, sheet
+    from tools.flash.acceptance_parts import board_parts
     from tools.flash.first_boot import flash_facts
     from tools.flash.manifest import now
     from tools.flash.root import Root
@@ -46,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
     _as_the_service(config.state_dir / FILE)
     facts = flash_facts(Root(Path("/")))
     with InstanceLock(config.run_dir):
-        found = list(rows(config, _parts(config)))
+        found = list(rows(config, board_parts(config, args.config, args.bridge)))
     document = sheet(facts, found, now(), device_key(config.state_dir))
     print(json.dumps(document, sort_keys=True) if args.json else printed(document))
     return 0 if document["passed"] else EX_NOT_READY
@@ -60,41 +65,6 @@ def _as_the_service(key: Path) -> None:
         raise Unavailable(f"{key} is not there: start the service once, which makes it, then stop it")
     if key.stat().st_uid != os.geteuid():
         raise UsageError("run it as the service's user: runuser -u lfr -- lfr acceptance run")
-
-
-def _parts(config: DeviceConfig) -> Parts:
-    """The board's own."""
-    from device.cli.doctor import board
-    from device.edges.clock.system import SystemClock
-    from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
-    from device.edges.host.board_release import compatible_of
-    from device.enrolment.model_sessions import ModelSessions
-    from tools.flash.acceptance import Parts
-
-    def doctor() -> list[str]:
-        if not compatible_of(Path("/")):
-            return []
-        return [f"{finding.name}: {finding.text}" for finding in board.board() if finding.level == "fail"]
-
-    def self_test() -> str:
-        return ModelSessions(config.vision.backend, threads=2, models=config.vision.models_dir).self_test()
-
-    return Parts(lambda: GpiozeroGpio(config.lines), _opened, SystemClock(), self_test, doctor)
-
-
-def _opened(camera: Camera) -> FrameSource:
-    """A camera of the configuration, with its credential."""
-    from device.config.model import recording_path
-    from device.edges.camera.live import open_live, with_address
-    from device.edges.camera.recording import RecordedSource
-
-    if not camera.live:
-        return RecordedSource(recording_path(camera.source), decode_threads=1)
-    address = with_address(camera.source)
-    if camera.credential is not None:
-        user = camera.credential.read_text(encoding="utf-8").strip()
-        address = address.replace("://", f"://{user}@", 1)
-    return open_live(address)
 
 
 def _verify(args: argparse.Namespace) -> int:

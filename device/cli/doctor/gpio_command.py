@@ -55,13 +55,24 @@ def loop_back(
     from device.supervisor.status.file import InstanceLock
 
     config = load_config(config_file)
-    placed = _placed(config, bridges)
-    if not placed and ask is None:
-        ask = _terminal()
-    with InstanceLock(config.run_dir), closing(_lines(config, open_lines)) as lines:
-        walk = LoopBack(config.lines, lines, sleep)
-        yield from _walk(walk, ask) if ask is not None and not placed else _scripted(walk, placed)
-        yield from walk.verdicts()
+    if not _placed(config, bridges) and ask is None:
+        ask = terminal()
+    with InstanceLock(config.run_dir), closing(opened(config, open_lines)) as lines:
+        yield from walked(config, bridges, lines, ask=ask, sleep=sleep)
+
+
+def walked(
+    config: DeviceConfig,
+    bridges: list[str],
+    lines: LineLevels,
+    *,
+    ask: Callable[[str], str] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Finding]:
+    """The findings over lines that the caller has opened, while no supervisor can start. Raises UsageError."""
+    walk, placed = LoopBack(config.lines, lines, sleep), _placed(config, bridges)
+    yield from _walk(walk, ask) if ask is not None and not placed else _scripted(walk, placed)
+    yield from walk.verdicts()
 
 
 def _scripted(walk: LoopBack, placed: Mapping[str, str]) -> Iterator[Finding]:
@@ -101,7 +112,8 @@ def _placed(config: DeviceConfig, bridges: list[str]) -> dict[str, str]:
     return placed
 
 
-def _lines(config: DeviceConfig, open_lines: Callable[[GpioConfig], LineLevels] | None) -> LineLevels:
+def opened(config: DeviceConfig, open_lines: Callable[[GpioConfig], LineLevels] | None = None) -> LineLevels:
+    """The header's lines by their levels. Raises UsageError where they are simulated, GpioUnavailable."""
     from device.edges.gpio.gpiozero_gpio import GpiozeroLevels
     from device.errors import UsageError
 
@@ -110,7 +122,7 @@ def _lines(config: DeviceConfig, open_lines: Callable[[GpioConfig], LineLevels] 
     return (open_lines or GpiozeroLevels)(config.lines)
 
 
-def _terminal() -> Callable[[str], str]:
+def terminal() -> Callable[[str], str]:
     """Asks on the terminal; the end of its input ends the walk."""
     from device.errors import UsageError
 

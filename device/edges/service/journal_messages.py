@@ -141,7 +141,8 @@ MESSAGES = {
     "certificates.not_renewed": JournalMessage(
         "b81dde24876d4995ad48f20edb18b746",
         "The certificates were not renewed",
-        "The hub is asked again in an hour. They are renewed 14 days before they end.",
+        "The hub is asked again in an hour. They are renewed 14 days before they end; `lfr status` shows the days "
+        "left and why the renewal fails.",
     ),
     "audit.shortened": JournalMessage(
         "b3480de4709f49879860f304089a22f3",

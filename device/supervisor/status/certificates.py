@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from device.domain.limits import CERTIFICATE_WARNING
 from device.domain.symptoms.names import Site
-from device.domain.symptoms.table import advice
+from device.domain.symptoms.table import advice, row_of
 from device.domain.time import WallTime, rfc3339
 from device.supervisor.timing import RENEWAL_FAILS_FOR
 
@@ -43,14 +44,19 @@ class CertificatesView:
 
     def warnings(self, now: WallTime) -> list[str]:
         """With their remedies (rules 1, 2)."""
-        found = []
+        return [advice(symptom, found) for symptom, found in self._wrong(now)]
+
+    def symptoms(self, now: WallTime) -> list[str]:
+        """The same without finding and remedy, for a line on which something else comes first."""
+        return list(dict.fromkeys(row_of(symptom).symptom for symptom, _ in self._wrong(now)))
+
+    def _wrong(self, now: WallTime) -> Iterator[tuple[Site, str]]:
         for name, ends in (("this device's", self.own), ("the authority's", self.authority)):
             if ends is not None and ends - now < CERTIFICATE_WARNING:
                 symptom = Site.CERTIFICATE_ENDS_SOON if now < ends else Site.CERTIFICATE_EXPIRED
-                found.append(advice(symptom, f"{name}, {ends:%Y-%m-%d %H:%M} UTC"))
+                yield symptom, f"{name}, {ends:%Y-%m-%d %H:%M} UTC"
         if self.failing_since is not None and (self.refused or now - self.failing_since >= RENEWAL_FAILS_FOR):
-            found.append(advice(Site.CERTIFICATE_NOT_RENEWED, self.problem))
-        return found
+            yield Site.CERTIFICATE_NOT_RENEWED, self.problem
 
     def as_json(self, now: WallTime) -> dict[str, Any]:
         """For the status file."""

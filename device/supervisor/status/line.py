@@ -33,7 +33,8 @@ def status_line(seen: StatusView) -> str:
     more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
     away = [one for one in cameras_away(seen.snapshot) if seen.state in COUNTED and not _waits(seen, one)]
     others = [f"camera {one}" for one in away] + camera_warnings(seen.snapshot)
-    others += seen.certificates.warnings(seen.at) + board_warnings(seen)
+    certificates = seen.certificates.symptoms(seen.at) if wrong else seen.certificates.warnings(seen.at)
+    others += certificates + board_warnings(seen)
     if not wrong:
         return _fitted(head, others)
     if wrong[0].condition.name is ConditionName.CAMERA_LIVE and away:

@@ -16,7 +16,7 @@ from device.edges.clock.system import SystemClock
 from device.edges.gpio.simulated import SimulatedGpio
 from device.errors import BadData, GpioUnavailable, SourceLost
 from tests.unit.flash.conftest import CONFIG
-from tools.flash.acceptance import FRAMES, Parts, Row, check_sheet, printed, rows, sheet
+from tools.flash.acceptance import FRAMES, Level, Parts, Row, check_sheet, printed, rows, sheet
 
 pytestmark = pytest.mark.long
 
@@ -37,10 +37,20 @@ def parts(
     script: tuple[Show | Fail, ...] = (Show(),) * FRAMES,
     self_test: Callable[[], str] = str,
     doctor: Callable[[], list[str]] = list,
+    loop_back: Level = "ok",
+    plans: Level = "ok",
 ) -> Parts:
     """A board on which everything works, but for what is given."""
     opened = lines or SimulatedGpio()
-    return Parts(lambda: opened, lambda camera: FakeSource(script), SystemClock(), self_test, doctor)
+    return Parts(
+        lines=lambda: opened,
+        source=lambda camera: FakeSource(script),
+        clock=SystemClock(),
+        self_test=self_test,
+        doctor=doctor,
+        loop_back=lambda: Row("gpio loop-back", loop_back, "as wired"),
+        compared=lambda: Row("engine plans", plans, "compared"),
+    )
 
 
 def measured(config: DeviceConfig, given: Parts) -> dict[str, Row]:
@@ -50,7 +60,16 @@ def measured(config: DeviceConfig, given: Parts) -> dict[str, Row]:
 def test_a_board_on_which_everything_works_passes(config: DeviceConfig) -> None:
     found = measured(config, parts())
     assert {row.level for row in found.values()} == {"ok"}
-    assert set(found) == {"doctor", "sign dark", "sign lit", "sign pulse", "camera front", "engine"}
+    assert list(found) == [
+        "doctor",
+        "gpio loop-back",
+        "sign dark",
+        "sign lit",
+        "sign pulse",
+        "camera front",
+        "engine",
+        "engine plans",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +102,28 @@ def test_an_engine_that_disagrees_and_a_failing_doctor_fail(config: DeviceConfig
     assert (found["doctor"].level, found["doctor"].text) == ("fail", "/dev/nvmap: not there")
 
 
-def signed(folder: Path, level: str = "ok") -> tuple[str, DeviceKey]:
+@pytest.mark.parametrize(
+    ("loop_back", "plans", "passed", "says"),
+    [
+        ("ok", "ok", True, "everything measured passes"),
+        ("ok", "not here", True, "everything measured passes"),
+        ("not done", "ok", False, "INCOMPLETE"),
+        ("not done", "fail", False, "SOMETHING FAILS"),
+        ("fail", "ok", False, "SOMETHING FAILS"),
+    ],
+)
+def test_what_was_not_done_makes_a_sheet_incomplete(
+    config: DeviceConfig, tmp_path: Path, loop_back: Level, plans: Level, passed: bool, says: str
+) -> None:
+    found = list(rows(config, parts(loop_back=loop_back, plans=plans)))
+    document = sheet(FACTS, found, START, device_key(tmp_path))
+    assert document["passed"] is passed
+    assert says in printed(document)
+
+
+def signed(folder: Path, level: Level = "ok") -> tuple[str, DeviceKey]:
     key = device_key(folder)
-    row = Row("engine", "ok" if level == "ok" else "fail", "text")
+    row = Row("engine", level, "text")
     return json.dumps(sheet(FACTS, [row], START, key)), key
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from device.domain.camera_fault import CameraFault
 from device.domain.finding import Counters
+from device.domain.symptoms.names import Site
+from device.domain.symptoms.table import advice
 from device.domain.time import WallTime, wall
 from device.hub_api.messages import LiveViewReading
 from device.supervisor.conditions.condition import Evaluation, Result
@@ -18,6 +20,7 @@ from device.supervisor.conditions.tables import ARM, RUN
 from device.supervisor.sign.blink_codes import OFF
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
+from device.supervisor.status.certificates import CertificatesView
 from device.supervisor.status.line import MOST, release_note, status_line
 from device.supervisor.status.view import StatusView
 
@@ -123,3 +126,12 @@ def test_the_release_is_named_and_of_one_that_failed_only_what_became_of_it() ->
     assert release_note("0.2.0", "") == " (release 0.2.0)"
     failed = f"0.3.0 was rolled back to 0.2.0: not healthy within 120 s: {'x' * 400}"
     assert release_note("0.2.0", failed) == " (release 0.2.0; 0.3.0 was rolled back to 0.2.0)"
+
+
+def test_certificates_are_named_beside_what_stops_the_device_and_with_their_remedy_alone() -> None:
+    old = CertificatesView(own=wall(NOW - timedelta(days=1)), problem="refused", refused=True, failing_since=NOW)
+    ready = replace(seen(State.READY, Snapshot(cameras={})), certificates=old)
+    assert advice(Site.CERTIFICATE_EXPIRED, "this device's, 2026-11-29 00:00 UTC")[:150] in status_line(ready)
+    line = status_line(replace(ready, evaluations=failing("deployment loaded")))
+    assert "no deployment is loaded" in line
+    assert line.endswith("; a certificate has expired; certificates are not renewed")
