@@ -20,7 +20,7 @@ from tests.machine_time import of_processes
 from tests.replay import videos
 from tests.unit.edges.rtsp_camera import RtspCamera
 from tools.dev.bench.camera_faults.encoders import ENCODERS, encode
-from tools.dev.bench.camera_faults.faulty import FAULTS, broken_clip, drawn_room
+from tools.dev.bench.camera_faults.faulty import FAULTS, Clip, broken_clip, drawn_room, noisy
 from tools.dev.proof.worker import Given, WorkerProcess, given
 
 pytestmark = pytest.mark.long
@@ -56,8 +56,10 @@ def test_a_camera_that_freezes_behind_its_encoder_is_reported_and_nobody_stays_i
     task: Given, worker: WorkerProcess, tmp_path: Path
 ) -> None:
     clip = tmp_path / "frozen.mkv"
-    pictures = broken_clip(drawn_room(seconds=2.0), FAULTS["frozen, clock"], breaks_s=BREAKS_S, seconds=8.0)
-    encode(pictures, RATE, ENCODERS["H.264 GOP 10"], clip)
+    room = drawn_room(seconds=2.0)
+    lit = Clip("with a sensor's noise", room.rate, [noisy(one, number) for number, one in enumerate(room.pictures)])
+    pictures = broken_clip(lit, FAULTS["frozen, clock"], breaks_s=BREAKS_S, seconds=8.0)
+    encode(pictures, RATE, ENCODERS["H.264 GOP 250"], clip)
     worker.send(over(task, clip))
     assert worker.until(Beat, lambda beat: beat.counters.frames > 0).size == (640, 360)
     reported_s = pictures_until(worker, "frozen") / RATE - BREAKS_S
