@@ -155,14 +155,11 @@ def _differs(arguments: list[str]) -> str:
 
 def _opened(camera: Camera) -> FrameSource:
     """A camera of the configuration, with its credential."""
+    from device.config.camera_source import with_credential
     from device.config.model import recording_path
     from device.edges.camera.live import open_live, with_address
     from device.edges.camera.recording import RecordedSource
 
     if not camera.live:
         return RecordedSource(recording_path(camera.source), decode_threads=1)
-    address = with_address(camera.source)
-    if camera.credential is not None:
-        user = camera.credential.read_text(encoding="utf-8").strip()
-        address = address.replace("://", f"://{user}@", 1)
-    return open_live(address)
+    return open_live(with_address(with_credential(camera)))

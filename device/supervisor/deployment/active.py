@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from device.config.camera_source import with_credential
 from device.config.deployment import Deployment
 from device.config.model import Camera, DeviceConfig
 from device.domain.time import WallTime, rfc3339, wall
-from device.errors import ConfigError
 from device.supervisor.conditions.snapshot import DeploymentView
 from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssignment
 
@@ -90,7 +90,7 @@ def camera_assignment(camera: Camera, *, size: tuple[int, int] | None = None) ->
     """
     return CameraAssignment(
         camera_id=camera.id,
-        source=_with_credential(camera),
+        source=with_credential(camera),
         pace=camera.pace.value,
         zone=camera.zone.polygon,
         size=camera.size or size,
@@ -112,15 +112,3 @@ def vision_assignment(config: DeviceConfig, models_dir: Path) -> VisionAssignmen
         recogniser=vision.recogniser,
         screen=vision.screen,
     )
-
-
-def _with_credential(camera: Camera) -> str:
-    """The source's URL with user and password from the camera's credential file: memory only."""
-    if camera.credential is None:
-        return camera.source
-    try:
-        credential = camera.credential.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(str(camera.credential), (f"the credential of camera {camera.id}: {fault}",)) from fault
-    scheme, _, rest = camera.source.partition("://")
-    return f"{scheme}://{credential}@{rest}"
