@@ -52,6 +52,12 @@ def running_means(looks: F32, weights: F32, entries: F32) -> F32:
     return scores
 
 
+def running_means_or_two_best(looks: F32, weights: F32, entries: F32) -> F32:
+    """The higher of `running_means` and the mean of the two highest cosines of single looks."""
+    scores = np.einsum("nkd,md->nkm", looks, entries)
+    return np.maximum(running_means(looks, weights, entries), np.sort(scores, 1)[:, -2:].mean(1))
+
+
 def best_look(looks: F32, _weights: F32, entries: F32) -> F32:
     """Highest cosine of any look."""
     scores: F32 = np.einsum("nkd,md->nkm", looks, entries).max(1)
@@ -64,8 +70,16 @@ RUNNING_MEANS = Rule(
     f"the highest score, after any look, of the quality-weighted mean of all looks or of the last {WINDOW}",
     running_means,
 )
+TWO_BEST = Rule(
+    f"running means of all and of the last {WINDOW} looks, mean of the two best/1",
+    f"the highest score, after any look, of the quality-weighted mean of all looks or of the last {WINDOW}, or the "
+    "mean of the two highest scores of single looks",
+    running_means_or_two_best,
+)
 BEST_LOOK = Rule("best look/1", "the highest score of any look", best_look)
-RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in (RUNNING_MEANS, WEIGHTED_MEAN, BEST_LOOK)})
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {rule.name: rule for rule in (TWO_BEST, RUNNING_MEANS, WEIGHTED_MEAN, BEST_LOOK)}
+)
 
 
 def rule(name: str) -> Rule:

@@ -1,8 +1,24 @@
-"""Which decision rule this program uses: evidence is for exactly one, and another one makes other scores."""
+"""Which decision rule this program uses (evidence is for exactly one), and the step of it that several parts take."""
 
 from __future__ import annotations
 
-DECISION_RULE = "running means of all and of the last 3 looks/1"
+import numpy as np
+
+from device.domain.sight import F32
+
+DECISION_RULE = "running means of all and of the last 3 looks, mean of the two best/1"
 """Name and version. device.vision.decision and device.vision.passages implement the rule, and
 calibration.statistics.decision_rules repeats it on photos. Whoever changes how looks are combined raises the version
 and makes the evidence anew."""
+
+
+def keep_two_best(best: F32, others: F32) -> None:
+    """The two highest scores with every entry of two sets of looks, into `best`; `others` is zero afterwards.
+
+    Both (2, entries) float32, the higher score first; 0 where there was no look. A single look is (score, 0).
+    """
+    np.maximum(best[1], others[1], out=best[1])
+    np.minimum(best[0], others[0], out=others[1])
+    np.maximum(best[0], others[0], out=best[0])
+    np.maximum(best[1], others[1], out=best[1])
+    others.fill(0)

@@ -15,7 +15,7 @@ from device.vision.decision import Best
 from device.vision.observer import Observer
 from device.vision.pair import ScreenLists
 from device.vision.zone import Zone
-from device.watchlist.gallery import Gallery, fill
+from device.watchlist.gallery import Gallery, Hit, fill
 
 WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
@@ -27,11 +27,27 @@ class Listed:
         self._gallery = gallery
         self._query: F32 = np.zeros((1, gallery.template_dim), np.float32)
 
+    def __len__(self) -> int:
+        return len(self._gallery)
+
     def nearest(self, template: F32) -> Best:
         """`template` (template_dim,) float32 of any length; scores are cosines."""
         np.divide(template, max(float(np.linalg.norm(template)), 1e-9), out=self._query[0])
         hit = self._gallery.search(self._query)[0]
         self._query[:] = 0
+        return self._best(hit)
+
+    def note_look(self, template: F32, best: F32) -> None:
+        """See device.vision.decision.Gallery."""
+        np.divide(template, max(float(np.linalg.norm(template)), 1e-9), out=self._query[0])
+        self._gallery.note_look(self._query[0], best)
+        self._query[:] = 0
+
+    def nearest_by_looks(self, best: F32) -> Best:
+        """See device.vision.decision.Gallery."""
+        return self._best(self._gallery.best_of_looks(best))
+
+    def _best(self, hit: Hit) -> Best:
         return Best(hit.entry, hit.score, hit.other_score if len(self._gallery) > 1 else -math.inf)
 
 

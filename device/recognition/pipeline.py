@@ -86,7 +86,12 @@ class Pipeline:
         self._cut_at: deque[int] = deque()  # frames that begin another scene, from `look` to `process`
         self._pressed = False
         telling = TELLING_BY_GEOMETRY if sight.front_end.lengths is None else TELLING
-        self._passages = Passages(sight.front_end.template_dim, telling=telling)
+        self._passages = Passages(
+            sight.front_end.template_dim,
+            telling=telling,
+            listed=len(sight.gallery),
+            volunteers=0 if volunteers is None else len(volunteers),
+        )
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
         self._template: F32 = np.zeros(sight.front_end.template_dim, np.float32)
         self._size = (0, 0)
@@ -278,6 +283,10 @@ class Pipeline:
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
         if self._observed is not None:
             self._observed.template(passage, sighting, self._template, settled, worth)
+        if settled is not None:
+            self._decision.note_look(settled, self._template)
+            if self._volunteers is not None:
+                self._volunteers.note_look(settled, self._template)
         self._template[:] = 0
         if settled is None or worth is None:
             return None

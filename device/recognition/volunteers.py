@@ -1,6 +1,7 @@
 """The blue list beside the watchlist: which volunteer a passage is, by the same rule and the same threshold.
 
-1. The search is a list of its own. It reads a passage that was weighed against the watchlist and changes nothing in it:
+1. The search is a list of its own. It reads a passage that was weighed against the watchlist and changes nothing in it
+   but the scores of single looks that it keeps there for itself (`Slot.volunteer_looks`):
    looks, scores, candidates and counts of the watchlist are the same with and without volunteers. Of a pair of
    recognisers the gate opens for volunteers as it does for listed people (device/vision/pair.py), or they would be
    passed over where a listed person is not: whom it opens for is looked at and weighed like anybody else, which the
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from device.domain.finding import VolunteerFinding
-from device.domain.sight import Frame
+from device.domain.sight import F32, Frame
 from device.vision.decision import Gallery, nearest_of
 from device.vision.passages import Passage
 
@@ -31,11 +32,18 @@ class VolunteerSearch:
         self._stated: set[int] = set()
         self._findings: list[VolunteerFinding] = []
 
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def note_look(self, passage: Passage, template: F32) -> None:
+        """One look that was added to a passage, before `weigh`."""
+        self._gallery.note_look(template, passage.slot.volunteer_looks)
+
     def weigh(self, frame: Frame, passage: Passage) -> None:
         """Look at a passage that was just weighed against the watchlist (rules 1 to 4)."""
         if passage.alerted_entry is not None or passage.id in self._stated:
             return
-        best = nearest_of(self._gallery, passage, lambda _: self._threshold)
+        best = nearest_of(self._gallery, passage, passage.slot.volunteer_looks, lambda _: self._threshold)
         if best.score >= self._threshold:
             self._stated.add(passage.id)
             self._findings.append(

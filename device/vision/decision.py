@@ -1,8 +1,9 @@
 """The match decision: when the evidence of a passage is a possible match, and when a revision is worth sending.
 
-1. The score of a passage is the higher of two, each against the whole list, searched exactly: that of the mean of all
-   its templates, and that of the mean of its last WINDOW templates (quality.weight_of). It is taken after every look,
-   and the first time that it reaches the threshold decides; device/decisions/0302-how-looks-are-combined.md.
+1. The score of a passage is the highest of three, each against the whole list, searched exactly: that of the mean of
+   all its templates, that of the mean of its last WINDOW templates (quality.weight_of), and the mean of the two looks
+   that score highest with an entry. It is taken after every look, and the first time that it reaches the threshold
+   decides; device/decisions/0302-how-looks-are-combined.md and 0314.
 2. A category may raise its threshold, never lower it: the nearest entry's own category applies.
 3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """
@@ -33,18 +34,32 @@ class Best:
 class Gallery(Protocol):
     """What the match decision needs of the watchlist."""
 
+    def __len__(self) -> int: ...
+
     def nearest(self, template: F32) -> Best: ...
 
+    def note_look(self, template: F32, best: F32) -> None:
+        """Enter the score of a unit template with every entry into `best` (2, entries): the two highest so far."""
+        ...
 
-def nearest_of(gallery: Gallery, passage: Passage, threshold: Callable[[int], float]) -> Best:
-    """Rule 1: the entry that is furthest over its threshold, by all looks or by the last ones. Changes nothing."""
-    best = gallery.nearest(passage.slot.fused)
-    if passage.templates <= WINDOW:
-        return best
-    recent_sum = passage.recent_sum()
-    recent = gallery.nearest(recent_sum)
-    recent_sum[:] = 0
-    return max(best, recent, key=lambda one: one.score - threshold(one.entry))
+    def nearest_by_looks(self, best: F32) -> Best:
+        """The entry with the highest mean of its two scores in `best` (2, entries); changes nothing in it."""
+        ...
+
+
+def nearest_of(gallery: Gallery, passage: Passage, best_looks: F32, threshold: Callable[[int], float]) -> Best:
+    """Rule 1: the entry that is furthest over its threshold, by all looks, the last or the two best. Changes nothing.
+
+    best_looks  (2, entries) of this list, by `Gallery.note_look`
+    """
+    options = [gallery.nearest(passage.slot.fused)]
+    if passage.templates > 1:
+        options.append(gallery.nearest_by_looks(best_looks))
+    if passage.templates > WINDOW:
+        recent_sum = passage.recent_sum()
+        options.append(gallery.nearest(recent_sum))
+        recent_sum[:] = 0
+    return max(options, key=lambda one: one.score - threshold(one.entry))
 
 
 class Decision:
@@ -66,18 +81,18 @@ class Decision:
         """The threshold of an entry."""
         return self._threshold + (self._offsets[entry] if self._offsets else 0.0)
 
+    def note_look(self, passage: Passage, template: F32) -> None:
+        """One look that was added to a passage (rule 1); before `weigh`."""
+        self._gallery.note_look(template, passage.slot.best_looks)
+
     def weigh(self, passage: Passage) -> Best | None:
         """The possible match that is to be stated now (new or revised), or None."""
-        best = self._nearest(passage)
+        best = nearest_of(self._gallery, passage, passage.slot.best_looks, self.threshold)
         self._latest = best
         passage.best_score = max(passage.best_score, best.score)
         if best.score < self.threshold(best.entry):
             return None
         return best if passage.alerted_entry is None or self._worth_revising(passage, best) else None
-
-    def _nearest(self, passage: Passage) -> Best:
-        """Rule 1."""
-        return nearest_of(self._gallery, passage, self.threshold)
 
     @staticmethod
     def _worth_revising(passage: Passage, best: Best) -> bool:

@@ -19,9 +19,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from device.domain.decision_rule import keep_two_best
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
 from device.vision.appearance import Appearance, Seen
@@ -56,22 +58,28 @@ class Slot:
 
     fused (template_dim,) float32: weighted sum of all templates
     recent (WINDOW, template_dim) float32: the last ones, weighted;  recent_sum (template_dim,): `Passage.recent_sum`
+    best_looks (2, entries) float32: the two highest scores of single looks with every entry of the watchlist; 0: none
+    volunteer_looks: the same for the blue list
     shot (160, 160, 3) uint8 RGB;  appearance: signatures of the face
     """
 
     fused: F32
     recent: F32
     recent_sum: F32
+    best_looks: F32
+    volunteer_looks: F32
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
     appearance: Appearance = field(default_factory=Appearance)
 
     @classmethod
-    def of(cls, template_dim: int) -> Slot:
-        """An empty one for templates of that length."""
+    def of(cls, template_dim: int, listed: int = 0, volunteers: int = 0) -> Slot:
+        """An empty one for templates of that length and lists of so many entries."""
         return cls(
             fused=np.zeros(template_dim, np.float32),
             recent=np.zeros((WINDOW, template_dim), np.float32),
             recent_sum=np.zeros(template_dim, np.float32),
+            best_looks=np.zeros((2, listed), np.float32),
+            volunteer_looks=np.zeros((2, volunteers), np.float32),
         )
 
     def wipe(self) -> None:
@@ -82,7 +90,8 @@ class Slot:
     @property
     def buffers(self) -> tuple[F32 | U8, ...]:
         """All that is personal."""
-        return self.fused, self.recent, self.recent_sum, self.shot, self.appearance.rows
+        templates = self.fused, self.recent, self.recent_sum
+        return *templates, self.best_looks, self.volunteer_looks, self.shot, self.appearance.rows
 
 
 @dataclass(slots=True)
@@ -167,11 +176,11 @@ class Passage:
 class Passages:
     """All open passages of one camera and which track belongs to which; one owner thread."""
 
-    def __init__(self, template_dim: int, *, telling: float = TELLING) -> None:
-        """`telling`: quality from which an unlike template says that it is somebody else's."""
-        self._template_dim = template_dim
+    def __init__(self, template_dim: int, *, telling: float = TELLING, listed: int = 0, volunteers: int = 0) -> None:
+        """`telling`: quality from which an unlike template says that it is somebody else's; two lists' entries."""
+        self._empty = partial(Slot.of, template_dim, listed, volunteers)
         self._telling = telling
-        self._free = [Slot.of(template_dim) for _ in range(SLOTS)]
+        self._free = [self._empty() for _ in range(SLOTS)]
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
         self._in_view: list[Track] = []
@@ -282,6 +291,8 @@ class Passages:
         earlier.last_seen = max(earlier.last_seen, later.last_seen)
         earlier.slot.fused += later.slot.fused
         earlier.slot.recent[:] = later.slot.recent
+        keep_two_best(earlier.slot.best_looks, later.slot.best_looks)
+        keep_two_best(earlier.slot.volunteer_looks, later.slot.volunteer_looks)
         earlier.slot.appearance.rows[:] = later.slot.appearance.rows
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
         earlier.damaged = earlier.damaged or later.damaged
@@ -312,14 +323,14 @@ class Passages:
                 return None
             ousted.append(min(idle, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality)))
         self._made += 1
-        passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else self._empty(), at, at)
         self._open.append(passage)
         return passage
 
     def _begin_for(self, at: MediaNs, track: Track) -> Passage:
         """Rule 1: the track is another person, and of no known passage: a new passage."""
         self._made += 1
-        passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else self._empty(), at, at)
         self._open.append(passage)
         if self._shows_one(self._of_track[track.id]):
             passage.slot.appearance.take_over(self._of_track[track.id].slot.appearance)

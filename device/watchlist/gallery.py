@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from device.domain.decision_rule import keep_two_best
 from device.domain.sight import F32
 
 SYNTHETIC = "synthetic-"
@@ -74,7 +75,28 @@ class Gallery:
         for query, row in zip(queries, scores, strict=True):
             # One by one: for a few queries BLAS takes two to three times as long over one product of all of them.
             np.matmul(self._rows, query, out=row)
-        return [_best(row) for row in scores]
+        hits = [_best(row) for row in scores]
+        scores.fill(0)
+        return hits
+
+    def note_look(self, query: F32, best: F32) -> None:
+        """Enter one look's score with every entry into a passage's two best ones.
+
+        query  unit row (template_dim,) float32;  best (2, entries) float32, the higher score first; 0: none yet
+        """
+        scores = self._scores[:2]
+        np.matmul(self._rows, query, out=scores[0])
+        keep_two_best(best, scores)
+
+    def best_of_looks(self, best: F32) -> Hit:
+        """The entry with the highest mean of the two best looks (2, entries); nobody who was withdrawn meanwhile."""
+        means = self._scores[0]
+        np.add(best[0], best[1], out=means)
+        means *= 0.5
+        means[list(self._withdrawn)] = 0
+        hit = _best(means)
+        means.fill(0)
+        return hit
 
     def screen_best(self, query: F32) -> float:
         """Best score of the screen's unit query (screen_dim,) against anybody's part; -1 of a list without one."""

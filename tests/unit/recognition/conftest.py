@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from device.domain.decision_rule import keep_two_best
 from device.domain.finding import Candidate
 from device.domain.recognisers import FUSION, Recognisers
 from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
@@ -121,10 +122,25 @@ class ListOfPeople:
     def screen_best(self, template: F32) -> float:
         return max(float(template @ unit(p, 256)) for p in self.people)
 
+    def __len__(self) -> int:
+        return len(self.people)
+
     def nearest(self, template: F32) -> Best:
-        scores = [
-            float(template @ template_of(p, self.dim)) / max(float(np.linalg.norm(template)), 1e-9) for p in self.people
-        ]
+        return self._best(self._scores(template))
+
+    def note_look(self, template: F32, best: F32) -> None:
+        scores = np.array(self._scores(template), np.float32)
+        keep_two_best(best, np.stack([scores, np.zeros_like(scores)]))
+
+    def nearest_by_looks(self, best: F32) -> Best:
+        return self._best([float(mean) for mean in best.mean(0)])
+
+    def _scores(self, template: F32) -> list[float]:
+        length = max(float(np.linalg.norm(template)), 1e-9)
+        return [float(template @ template_of(p, self.dim)) / length for p in self.people]
+
+    @staticmethod
+    def _best(scores: list[float]) -> Best:
         best = int(np.argmax(scores))
         others = [score for n, score in enumerate(scores) if n != best]
         return Best(best, scores[best], max(others, default=-math.inf))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from device.domain.sight import F32
 from device.domain.time import MediaNs
+from device.recognition.build import Listed, gallery_of
 from device.vision.decision import REVISED_MERIT, REVISED_SCORE, REVISIONS_MAX, Best, Decision
 from device.vision.passages import WINDOW, Passage, Slot
 
@@ -20,8 +23,17 @@ class FakeGallery:
     def __init__(self, score: float = 0.0, entry: int = 7) -> None:
         self.best = Best(entry, score, 0.1)
 
+    def __len__(self) -> int:
+        return 0
+
     def nearest(self, template: F32) -> Best:
         return self.best
+
+    def note_look(self, template: F32, best: F32) -> None:
+        raise AssertionError("no look is noted here")
+
+    def nearest_by_looks(self, best: F32) -> Best:
+        return replace(self.best, score=-1.0)
 
 
 def passage_with(looks: int = 1, merit: float = GOOD) -> Passage:
@@ -43,13 +55,20 @@ def decided(score: float, passage: Passage) -> Best | None:
     return Decision(FakeGallery(score), THRESHOLD).weigh(passage)
 
 
-class Listed:
+def axes(count: int = 4) -> Listed:
     """A list of people whose templates are unit vectors: entry n along axis n."""
+    return Listed(gallery_of([(str(n), np.eye(1, 128, n, dtype=np.float32)) for n in range(count)]))
 
-    def nearest(self, template: F32) -> Best:
-        scores = template[:4] / np.linalg.norm(template)
-        first, second = np.argsort(scores)[::-1][:2]
-        return Best(int(first), float(scores[first]), float(scores[second]))
+
+def begun(count: int = 4) -> Passage:
+    return Passage(1, Slot.of(128, count), MediaNs(0), MediaNs(0))
+
+
+def look(decision: Decision, passage: Passage, template: F32, merit: float = GOOD) -> Best | None:
+    """One look, as the pipeline takes it."""
+    passage.fuse(template, merit)
+    decision.note_look(passage, template)
+    return decision.weigh(passage)
 
 
 def towards(entry: int, cosine: float, aside: int = 100) -> F32:
@@ -65,29 +84,55 @@ def test_one_look_that_reaches_the_threshold_is_stated_at_once(merit: float) -> 
 
 
 def test_people_whose_single_looks_are_below_the_threshold_are_found_by_their_mean() -> None:
-    passage, decision = Passage(1, Slot.of(128), MediaNs(0), MediaNs(0)), Decision(Listed(), THRESHOLD)
-    stated = []
-    for n in range(3):
-        passage.fuse(towards(2, 0.4, aside=100 + n), GOOD)
-        stated.append(decision.weigh(passage))
+    passage, decision = begun(), Decision(axes(), THRESHOLD)
+    stated = [look(decision, passage, towards(2, 0.4, aside=100 + n)) for n in range(3)]
     assert stated[0] is None
     assert stated[-1] is not None
     assert stated[-1].entry == 2
 
 
 def test_people_who_are_turned_away_at_first_are_found_by_their_last_looks() -> None:
-    passage, decision = Passage(1, Slot.of(128), MediaNs(0), MediaNs(0)), Decision(Listed(), THRESHOLD)
+    passage, decision = begun(), Decision(axes(), THRESHOLD)
     for _ in range(12):
-        passage.fuse(towards(2, 0.1), GOOD)
-        assert decision.weigh(passage) is None
-    for _ in range(WINDOW):
-        passage.fuse(towards(2, THRESHOLD + 0.01, aside=101), GOOD)
-    best = decision.weigh(passage)
+        assert look(decision, passage, towards(2, 0.1)) is None
+    best = [look(decision, passage, towards(2, THRESHOLD - 0.05, aside=101 + n)) for n in range(WINDOW)][-1]
     assert best is not None
     assert best.entry == 2
-    assert best.score == pytest.approx(THRESHOLD + 0.01, abs=1e-5)
-    assert Listed().nearest(passage.slot.fused).score < THRESHOLD, "the mean of all looks alone would have missed them"
+    assert axes().nearest(passage.slot.fused).score < THRESHOLD, "the mean of all looks alone would have missed them"
+    assert axes().nearest_by_looks(passage.slot.best_looks).score < THRESHOLD, "the two best would have, too"
     assert not passage.slot.recent_sum.any(), "the mean of the last looks is not left lying about"
+
+
+def test_two_looks_that_reach_the_threshold_decide_however_many_poorer_ones_came_before_and_between() -> None:
+    passage, decision = begun(), Decision(axes(), THRESHOLD)
+    stated = []
+    for n in range(16):
+        good = n in (6, 13)
+        stated.append(look(decision, passage, towards(2, THRESHOLD + 0.02 if good else 0.1, aside=20 + 4 * (n % 2))))
+    assert stated[:13] == [None] * 13, "one look among poorer ones decides nothing"
+    assert stated[13] is not None
+    assert stated[13].entry == 2
+    assert stated[13].score == pytest.approx(THRESHOLD + 0.02, abs=1e-5)
+    assert axes().nearest(passage.slot.fused).score < THRESHOLD
+
+
+def test_two_looks_that_are_each_like_another_entry_decide_nothing() -> None:
+    passage, decision = begun(), Decision(axes(), THRESHOLD)
+    for n in range(6):
+        look(decision, passage, towards(3, 0.05, aside=20 + n))
+    assert look(decision, passage, towards(1, THRESHOLD + 0.02, aside=40)) is None
+    assert look(decision, passage, towards(2, THRESHOLD + 0.02, aside=41)) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_any_looks_the_two_best_of_every_entry_are_kept(seed: int) -> None:
+    rng, passage, decision = np.random.default_rng(seed), begun(6), Decision(axes(6), THRESHOLD)
+    looks = rng.standard_normal((9, 128)).astype(np.float32)
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    for row in looks:
+        decision.note_look(passage, row)
+    wanted = np.sort(np.vstack([looks[:, :6], np.zeros((2, 6), np.float32)]), axis=0)[::-1][:2]
+    assert np.allclose(passage.slot.best_looks, wanted)
 
 
 @pytest.mark.parametrize("looks", [1, 2, 5])
