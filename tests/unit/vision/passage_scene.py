@@ -19,7 +19,7 @@ class Scene:
     """Passages with shorthands: sightings of tracks, templates of scripted people."""
 
     def __init__(self, person: Person, track_at: MakeTrack, at: Seconds, telling: float = TELLING) -> None:
-        self.passages = Passages(128, telling=telling)
+        self.passages = Passages(128, telling=telling, listed=3, volunteers=2)
         self._person, self._track_at, self._at = person, track_at, at
         self._tracks: dict[int, Track] = {}
 

@@ -250,7 +250,12 @@ def test_a_passage_like_an_alerted_one_just_out_of_view_carries_that_one_on(scen
     """Too unlike for rule 2, like enough once both match one entry."""
     first, later = _alerted_then_hidden(scene, person(2, like=1, cosine=0.45), person)
     assert scene.passages.alerted_before(later, 0) is first
+    first.slot.best_looks[:], later.slot.best_looks[:] = (
+        [(0.5, 0.2, 0.0), (0.1, 0.2, 0.0)],
+        [(0.4, 0.3, 0.6), (0.3, 0, 0)],
+    )
     scene.passages.merge(first, later)
+    assert np.allclose(first.slot.best_looks, [(0.5, 0.3, 0.6), (0.4, 0.2, 0.0)]), "the two best of both"
     scene.see(1.1, 2)
     assert scene.passages.of(scene.track(2)) is first
     assert (first.templates, first.last_seen) == (2, 1_100_000_000)
@@ -282,13 +287,13 @@ def test_closing_wipes_the_slot_and_gives_it_back(scene: Scene, face_at: Callabl
     assert passage is not None
     slot = passage.slot
     slot.shot[:] = 99
+    slot.best_looks[:] = slot.volunteer_looks[:] = 0.4
     slot.appearance.rows[:] = 1
     best: Face | None = face_at(1, 2)
     passage.best_face = best
     scene.end(3.0)
-    assert not slot.fused.any()
-    assert not slot.shot.any()
-    assert not slot.appearance.rows.any()
+    assert len(slot.buffers) == 7
+    assert not any(buffer.any() for buffer in slot.buffers)
     assert passage.best_face is None
     assert any(free is slot for free in scene.passages._free)
 
