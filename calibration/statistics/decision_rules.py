@@ -54,8 +54,9 @@ def running_means(looks: F32, weights: F32, entries: F32) -> F32:
 
 def running_means_or_two_best(looks: F32, weights: F32, entries: F32) -> F32:
     """The higher of `running_means` and the mean of the two highest cosines of single looks."""
-    scores = np.einsum("nkd,md->nkm", looks, entries)
-    return np.maximum(running_means(looks, weights, entries), np.sort(scores, 1)[:, -2:].mean(1))
+    two_best = np.sort(np.einsum("nkd,md->nkm", looks, entries), 1)[:, -2:].mean(1)
+    scores: F32 = np.maximum(running_means(looks, weights, entries), two_best)
+    return scores
 
 
 def best_look(looks: F32, _weights: F32, entries: F32) -> F32:

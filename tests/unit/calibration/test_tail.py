@@ -10,7 +10,7 @@ import pytest
 from calibration.evidence import operating_point
 from calibration.evidence.operating_point import Models, artefact, measured
 from calibration.statistics import tail
-from calibration.statistics.decision_rules import RULES, WEIGHTED_MEAN
+from calibration.statistics.decision_rules import RULES, RUNNING_MEANS, WEIGHTED_MEAN
 from calibration.statistics.resample import weights
 from calibration.statistics.tail import fit, goodness, pareto, shift, strangers
 from device.domain.decision_rule import DECISION_RULE
@@ -151,3 +151,12 @@ def test_the_last_looks_alone_can_reach_what_the_mean_of_all_does_not() -> None:
     weights = np.ones((1, 15), np.float32)
     assert RULES[DECISION_RULE].scores(looks, weights, entry)[0, 0] > 0.9
     assert WEIGHTED_MEAN.scores(looks, weights, entry)[0, 0] < 0.9
+
+
+def test_two_looks_alone_can_reach_what_no_mean_of_all_or_of_the_last_does() -> None:
+    entry, looks = np.eye(1, 64, dtype=np.float32), np.zeros((1, 9, 64), np.float32)
+    cosines = np.array([0.1, 0.1, 0.6, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1], np.float32)
+    looks[0, :, 0], looks[0, :, 1] = cosines, np.sqrt(1 - cosines**2)
+    weights = np.ones((1, 9), np.float32)
+    assert RULES[DECISION_RULE].scores(looks, weights, entry)[0, 0] == pytest.approx(0.55, abs=1e-5)
+    assert RUNNING_MEANS.scores(looks, weights, entry)[0, 0] < 0.5

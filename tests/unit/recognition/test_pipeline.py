@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.domain.finding import Counters
-from device.domain.sight import F32, U8, Face
+from device.domain.sight import U8, Face
 from device.recognition.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, Pipeline
 from device.vision.passages import Slot
 from device.vision.refine import FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX, PATCH_PX, face_px_of
@@ -54,27 +54,6 @@ def test_a_candidate_states_category_scores_frame_and_quality(world: World) -> N
     assert (top + bottom) / 2 == pytest.approx(180, abs=6)
     assert (stated.frame, stated.media_ns) == (0, 0)  # at the first good sight, not at the end
     assert stated.first_seen_ns == 0
-
-
-def test_two_good_looks_among_many_poorer_ones_are_an_alert(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listed person is .3 like their entry in every look but two, and .6 in these."""
-    taken, real = [], world.embedder.embed
-
-    def embed(crop: U8, out: F32) -> float:
-        length = real(crop, out)
-        cosine = 0.6 if len(taken) in (3, 8) else 0.3
-        out[:] = 0
-        out[0], out[100], out[101 + len(taken) % 2] = cosine, 0.7, np.sqrt(1 - 0.7**2 - cosine**2)
-        taken.append(cosine)
-        return length
-
-    monkeypatch.setattr(world.embedder, "embed", embed)
-    for n in range(60):
-        world.show({0: (60 + 8 * n, 180)})
-        if len(taken) <= 8:
-            assert not world.stated, "one look decides nothing beside the poorer ones"
-    assert len({candidate.passage for candidate in world.stated}) == 1
-    assert world.stated[0].score == pytest.approx(0.6, abs=1e-4)
 
 
 def test_two_listed_people_are_two_alerts_of_two_passages(world_of: MakeWorld) -> None:
