@@ -3,7 +3,7 @@
 1. The score of a passage is the highest of three, each against the whole list, searched exactly: that of the mean of
    all its templates, that of the mean of its last WINDOW templates (quality.weight_of), and the mean of the two looks
    that score highest with an entry. It is taken after every look, and the first time that it reaches the threshold
-   decides; device/decisions/0302-how-looks-are-combined.md and 0314.
+   decides; device/decisions/0302-how-looks-are-combined.md and 0317.
 2. A category may raise its threshold, never lower it: the nearest entry's own category applies.
 3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """
