@@ -258,7 +258,7 @@ class Pipeline:
         everybody  all faces of the frame, in the zone or not: the others are blanked in the probe
         """
         passage.attempts += 1
-        passage.failures += 1  # until this look has given a template
+        sighting.track.failures += 1  # until this look has given a template
         passage.tried_at = frame.at
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
@@ -292,7 +292,7 @@ class Pipeline:
             return None
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1 and not settled.screened
-        settled.failures = 0
+        sighting.track.failures = 0
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
         if settled.is_better(worth, frame.damage):
             if frame.damage < settled.best_damage:
@@ -313,7 +313,7 @@ class Pipeline:
         """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
         if self._observed is not None:
             self._observed.fruitless(LookOutcome.SCREENED, passage, sighting)
-        passage.failures = 0
+        sighting.track.failures = 0
         if sighting.track.doubtful:  # it may be somebody else, whose next looks are due as soon as after a first one
             passage.screened = min(passage.screened, 1)
         passage.screened += 1

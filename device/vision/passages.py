@@ -105,7 +105,7 @@ class Passage:
     screened      looks in which a pair's screen ruled every entry out: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
-    attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
+    attempts      looks so far;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
     best_score    highest score against the list so far;  alerted_*: of the last revision that was stated
     """
@@ -121,7 +121,6 @@ class Passage:
     screened: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
-    failures: int = 0
     tried_geometry: float = 0.0
     best_quality: float = -1.0
     best_face: Face | None = None

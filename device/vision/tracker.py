@@ -29,7 +29,10 @@ SIZE_RATIO_MAX = 1.7  # between two sightings a tenth of a second apart no head 
 
 @dataclass(slots=True)
 class Track:
-    """One moving face. `centre`, `velocity` (per second) and `size` are in frame pixels."""
+    """One moving face. `centre`, `velocity` (per second) and `size` are in frame pixels.
+
+    failures  how many of the last looks at it gave nothing
+    """
 
     id: int
     face: Face
@@ -42,6 +45,7 @@ class Track:
     near: bool = False
     doubtful: bool = False
     asked: int = 0
+    failures: int = 0
 
     def predicted(self, at: MediaNs) -> F32:
         """Where its centre should be at `at`; the prediction is damped after half a second."""

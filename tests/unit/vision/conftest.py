@@ -93,7 +93,7 @@ def person() -> Callable[..., F32]:
 
 @pytest.fixture(scope="session")
 def track_at() -> Callable[..., Track]:
-    """`track_at(id, seconds)`: a track of two sightings, not in doubt; doubtful and near by keyword."""
+    """`track_at(id, seconds)`: a track of two sightings, not in doubt; doubtful, near and failures by keyword."""
 
     def make(
         number: int,
@@ -103,12 +103,13 @@ def track_at() -> Callable[..., Track]:
         face: Face | None = None,
         doubtful: bool = False,
         near: bool = False,
+        failures: int = 0,
     ) -> Track:
         when = MediaNs(round(seconds * NS_PER_S))
         shown = face or _face(100.0 * number, 100.0)
         centre = np.asarray((shown.box[:2] + shown.box[2:]) / 2, np.float32)
         made = Track(number, shown, when, when, centre, shown.height_px, hits=hits)
-        made.doubtful, made.near = doubtful, near
+        made.doubtful, made.near, made.failures = doubtful, near, failures
         return made
 
     return make
