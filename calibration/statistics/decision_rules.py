@@ -19,14 +19,29 @@ from device.domain.sight import F32
 from device.errors import UsageError
 
 WINDOW = 3
-Scores = Callable[[F32, F32, F32], F32]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What a rule decides by.
+
+    plain (n, k, d) float32 unit rows, in order;  weights (n, k) of each in a mean
+    mirrored (n, k, d) float32 unit rows: each look's mean with that of the mirrored crop
+    """
+
+    plain: F32
+    mirrored: F32
+    weights: F32
+
+
+Scores = Callable[[Looks, F32], F32]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """name  as artefacts state it;  words  for a reader of the artefact
 
-    scores  looks (n, k, d) unit rows in order, their weights (n, k) and entries (m, d) unit rows -> (n, m) scores
+    scores  looks and entries (m, d) unit rows -> (n, m) scores
     """
 
     name: str
@@ -41,40 +56,51 @@ def _fused(looks: F32, weights: F32, entries: F32) -> F32:
     return scores
 
 
-def running_means(looks: F32, weights: F32, entries: F32) -> F32:
+def weighted_mean(looks: Looks, entries: F32) -> F32:
+    """Cosine of the weighted mean of all looks."""
+    return _fused(looks.plain, looks.weights, entries)
+
+
+def running_means(looks: Looks, entries: F32) -> F32:
     """After each look the higher cosine of two means, of all looks and of the last WINDOW; the highest of these."""
-    scores = _fused(looks[:, :1], weights[:, :1], entries)
-    for count in range(2, looks.shape[1] + 1):
-        scores = np.maximum(scores, _fused(looks[:, :count], weights[:, :count], entries))
+    plain, weights = looks.plain, looks.weights
+    scores = _fused(plain[:, :1], weights[:, :1], entries)
+    for count in range(2, plain.shape[1] + 1):
+        scores = np.maximum(scores, _fused(plain[:, :count], weights[:, :count], entries))
         if count > WINDOW:
             lately = slice(count - WINDOW, count)
-            scores = np.maximum(scores, _fused(looks[:, lately], weights[:, lately], entries))
+            scores = np.maximum(scores, _fused(plain[:, lately], weights[:, lately], entries))
     return scores
 
 
-def running_means_or_two_best(looks: F32, weights: F32, entries: F32) -> F32:
-    """The higher of `running_means` and the mean of the two highest cosines of single looks."""
-    two_best = np.sort(np.einsum("nkd,md->nkm", looks, entries), 1)[:, -2:].mean(1)
-    scores: F32 = np.maximum(running_means(looks, weights, entries), two_best)
+def running_means_or_two_best(looks: Looks, entries: F32) -> F32:
+    """The highest of `running_means` and the means of the two highest cosines of single looks, plain and mirrored.
+
+    A device takes mirrored looks near the threshold alone: there nothing else decides, and elsewhere they cannot.
+    """
+    scores = running_means(looks, entries)
+    for rows in (looks.plain, looks.mirrored):
+        two_best = np.sort(np.einsum("nkd,md->nkm", rows, entries), 1)[:, -2:].mean(1)
+        scores = np.maximum(scores, two_best if rows.shape[1] > 1 else scores)
     return scores
 
 
-def best_look(looks: F32, _weights: F32, entries: F32) -> F32:
+def best_look(looks: Looks, entries: F32) -> F32:
     """Highest cosine of any look."""
-    scores: F32 = np.einsum("nkd,md->nkm", looks, entries).max(1)
+    scores: F32 = np.einsum("nkd,md->nkm", looks.plain, entries).max(1)
     return scores
 
 
-WEIGHTED_MEAN = Rule("weighted mean/1", "the quality-weighted mean of all looks", _fused)
+WEIGHTED_MEAN = Rule("weighted mean/1", "the quality-weighted mean of all looks", weighted_mean)
 RUNNING_MEANS = Rule(
     f"running means of all and of the last {WINDOW} looks/1",
     f"the highest score, after any look, of the quality-weighted mean of all looks or of the last {WINDOW}",
     running_means,
 )
 TWO_BEST = Rule(
-    f"running means of all and of the last {WINDOW} looks, mean of the two best/1",
+    f"running means of all and of the last {WINDOW} looks, mean of the two best, plain and mirrored/1",
     f"the highest score, after any look, of the quality-weighted mean of all looks or of the last {WINDOW}, or the "
-    "mean of the two highest scores of single looks",
+    "mean of the two highest scores of single looks, each as it is or averaged with its mirrored crop",
     running_means_or_two_best,
 )
 BEST_LOOK = Rule("best look/1", "the highest score of any look", best_look)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from calibration.data.faces import Faces, Indices
 from calibration.statistics.decision_rules import WEIGHTED_MEAN, Rule
 from calibration.statistics.resample import F64, I64, share_interval
-from calibration.statistics.tail import mean_of
+from calibration.statistics.tail import looks_of, mean_of
 from device.domain.recognisers import Recognisers
 from device.domain.sight import F32
 
@@ -109,7 +109,7 @@ def _own_scores(rule: Rule, faces: Faces, given: tuple[list[Indices], F32], gate
     for start in range(0, len(seen), 100):
         rows = np.stack(seen[start : start + 100])
         entries = listed[start : start + 100]
-        scores = np.diagonal(rule.scores(faces.looks[rows], faces.weights[rows], entries)).astype(np.float64)
+        scores = np.diagonal(rule.scores(looks_of(faces, rows), entries)).astype(np.float64)
         if gate is not None:
             each = zip(faces.looks[rows], entries, strict=True)
             scores = np.where([gate.passes(looks, entry[None]).any() for looks, entry in each], scores, -1.0)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.data.faces import Faces, Indices
-from calibration.statistics.decision_rules import WEIGHTED_MEAN, Rule
+from calibration.statistics.decision_rules import WEIGHTED_MEAN, Looks, Rule
 from calibration.statistics.resample import F64, I64
 from device.domain.operating_point import Tail
 from device.domain.sight import F32
@@ -187,11 +187,10 @@ def shift(faces: Faces, times: I64, seed: int, rule: Rule) -> F64:
     combined: list[list[F32]] = [[] for _ in range(MOST_PHOTOS)]
     for _ in range(_DRAWS):
         order = [rng.permutation(rows[person]) for person in able]
-        looks = np.stack([faces.looks[rows[:FUSED_LOOKS]] for rows in order])
-        weights = np.stack([faces.weights[rows[:FUSED_LOOKS]] for rows in order])
-        single.append((looks[:, 0] @ mean_of(faces.templates, order, -1, None).T)[one, other])
+        looks = looks_of(faces, np.stack([rows[:FUSED_LOOKS] for rows in order]))
+        single.append((looks.plain[:, 0] @ mean_of(faces.templates, order, -1, None).T)[one, other])
         for photos in range(1, MOST_PHOTOS + 1):
-            scores = rule.scores(looks, weights, mean_of(faces.templates, order, -photos, None))
+            scores = rule.scores(looks, mean_of(faces.templates, order, -photos, None))
             combined[photos - 1].append(scores[one, other])
     counts = times[people]
     total = _DRAWS * (counts[one] * counts[other]).sum(0).astype(np.float64)
@@ -208,6 +207,11 @@ def shift(faces: Faces, times: I64, seed: int, rule: Rule) -> F64:
 
     plain = level(single)
     return np.maximum(0.0, np.column_stack([level(scores) - plain for scores in combined]))
+
+
+def looks_of(faces: Faces, rows: Indices) -> Looks:
+    """Photos as looks: `rows` (people, looks) of `faces`."""
+    return Looks(faces.looks[rows], faces.templates[rows], faces.weights[rows])
 
 
 def mean_of(templates: F32, order: list[Indices], start: int, stop: int | None) -> F32:

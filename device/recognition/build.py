@@ -9,7 +9,8 @@ import numpy as np
 
 from device.domain.sight import F32
 from device.enrolment.model_sessions import ModelSessions
-from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.recognition.candidate import ListedPerson
+from device.recognition.pipeline import Pipeline, Sight
 from device.recognition.volunteers import VolunteerSearch
 from device.vision.decision import Best
 from device.vision.observer import Observer

@@ -17,6 +17,7 @@ import numpy as np
 from device.domain.finding import MOST_RIVALS, Candidate, Counters, VolunteerFinding
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, MediaNs
+from device.recognition.candidate import ListedPerson, candidate_of
 from device.recognition.detect_ahead import Pressed, Stopwatch, always
 from device.recognition.observation import Observation
 from device.recognition.rivals import RaisedPassages
@@ -24,12 +25,12 @@ from device.recognition.volunteers import VolunteerSearch
 from device.vision.align import DegenerateGeometry
 from device.vision.cadence import DetectionCadence
 from device.vision.cuts import CutDetector
-from device.vision.decision import Best, Decision, Gallery
+from device.vision.decision import MIRRORED, PLAIN, Best, Decision, Gallery
 from device.vision.face_front_end import FaceFrontEnd
 from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
-from device.vision.quality import geometric, pose, template_quality
+from device.vision.quality import geometric, template_quality
 from device.vision.scheduling import choose, pressing
 from device.vision.stillness import Stillness
 from device.vision.tracker import Sighting, Tracker
@@ -39,20 +40,6 @@ LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision record 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
 DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has come for so long
-
-
-@dataclass(frozen=True, slots=True)
-class ListedPerson:
-    """What an alert may state of an entry beside its score; dates in ISO form.
-
-    threshold_offset  what its category requires above the threshold
-    """
-
-    ref: str
-    category: str | None = None
-    image_source: str | None = None
-    image_captured_on: str | None = None
-    threshold_offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +81,7 @@ class Pipeline:
         )
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
         self._template: F32 = np.zeros(sight.front_end.template_dim, np.float32)
+        self._mirrored: F32 = np.zeros_like(self._template)
         self._size = (0, 0)
         self._clean = True
         self._stalled = False
@@ -283,13 +271,10 @@ class Pipeline:
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
         if self._observed is not None:
             self._observed.template(passage, sighting, self._template, settled, worth)
-        if settled is not None:
-            self._decision.note_look(settled, self._template)
-            if self._volunteers is not None:
-                self._volunteers.note_look(settled, self._template)
-        self._template[:] = 0
         if settled is None or worth is None:
+            self._template[:] = 0
             return None
+        self._note_look(settled, PLAIN)
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1 and not settled.screened
         sighting.track.failures = 0
@@ -301,6 +286,10 @@ class Pipeline:
             settled.best_damage = frame.damage
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
+        if best is None and self._undecided(settled):
+            self._mirrored_look(frame, face, settled)
+            best = self._decision.weigh(settled)
+        self._template[:] = 0
         if self._observed is not None:
             self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
@@ -308,6 +297,28 @@ class Pipeline:
         if self._volunteers is not None and candidate is None:
             self._volunteers.weigh(frame, settled)
         return candidate
+
+    def _note_look(self, passage: Passage, kind: int) -> None:
+        """Enter the scores of `_template` into the passage, for both lists."""
+        self._decision.note_look(passage, self._template, kind)
+        if self._volunteers is not None:
+            self._volunteers.note_look(passage, self._template, kind)
+
+    def _undecided(self, passage: Passage) -> bool:
+        """Whether a mirrored look may decide about a passage, for the watchlist or the blue list."""
+        if self._decision.undecided(passage):
+            return True
+        return self._volunteers is not None and self._volunteers.undecided(passage)
+
+    def _mirrored_look(self, frame: Frame, face: Face, passage: Passage) -> None:
+        """Make `_template`, of this face, the mean with that of its mirrored crop, and enter its scores."""
+        since = time.perf_counter_ns()
+        self._sight.front_end.embed(frame, face, self._mirrored, mirrored=True)
+        self.times.lap("embed", since)
+        self.counters.templates += 1
+        self._template += self._mirrored
+        self._mirrored[:] = 0
+        self._note_look(passage, MIRRORED)
 
     def _screened(self, passage: Passage, sighting: Sighting) -> None:
         """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
@@ -339,33 +350,9 @@ class Pipeline:
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
         passage.alerted_quality = passage.best_quality
         self.counters.alerted += first
-        face, turned = passage.best_face, pose(passage.best_face)
-        return Candidate(
-            passage=passage.id,
-            revision=passage.revision,
-            entry_ref=self._sight.entries[best.entry].ref,
-            category=self._sight.entries[best.entry].category,
-            image_source=self._sight.entries[best.entry].image_source,
-            image_captured_on=self._sight.entries[best.entry].image_captured_on,
-            score=best.score,
-            threshold=self._decision.threshold(best.entry),
-            margin=best.score - self._decision.threshold(best.entry),
-            second_gap=best.score - best.second,
-            faces_used=passage.templates,
-            box_in_frame=(float(face.box[0]), float(face.box[1]), float(face.box[2]), float(face.box[3])),
-            frame_size=passage.best_frame_size,
-            inter_eye_px=turned.inter_eye_px,
-            yaw=turned.yaw,
-            quality=passage.quality,
-            frame=frame.index,
-            media_ns=frame.at,
-            first_seen_ns=passage.first_seen,
-            last_seen_ns=passage.last_seen,
-            capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
-            decoded_ns=frame.decoded,
-            picture_damaged=passage.damaged,
-            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view())[:MOST_RIVALS],
-        )
+        rivals = self._raised.rivals(passage, self._passages.open, self._passages.in_view())[:MOST_RIVALS]
+        person = self._sight.entries[best.entry]
+        return candidate_of(passage, best, person, self._decision.threshold(best.entry), frame, rivals)
 
     def _close(self, passage: Passage) -> None:
         """A passage ended: wipe it; count it as discarded if it was compared and its buffers verify as zero."""

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from device.domain.finding import VolunteerFinding
 from device.domain.sight import F32, Frame
-from device.vision.decision import Gallery, nearest_of
+from device.vision.decision import PLAIN, Best, Gallery, nearest_of, undecided
 from device.vision.passages import Passage
 
 
@@ -35,15 +35,19 @@ class VolunteerSearch:
     def __len__(self) -> int:
         return len(self._refs)
 
-    def note_look(self, passage: Passage, template: F32) -> None:
-        """One look that was added to a passage, before `weigh`."""
-        self._gallery.note_look(template, passage.slot.volunteer_looks)
+    def note_look(self, passage: Passage, template: F32, kind: int = PLAIN) -> None:
+        """One look of a passage, before `weigh`."""
+        self._gallery.note_look(template, passage.slot.volunteer_looks[kind])
+
+    def undecided(self, passage: Passage) -> bool:
+        """Whether a mirrored look is worth its time for a volunteer, as `Decision.undecided` is for the watchlist."""
+        return self._open(passage) and undecided(self._nearest(passage), self._threshold_of)
 
     def weigh(self, frame: Frame, passage: Passage) -> None:
         """Look at a passage that was just weighed against the watchlist (rules 1 to 4)."""
-        if passage.alerted_entry is not None or passage.id in self._stated:
+        if not self._open(passage):
             return
-        best = nearest_of(self._gallery, passage, passage.slot.volunteer_looks, lambda _: self._threshold)
+        best = self._nearest(passage)
         if best.score >= self._threshold:
             self._stated.add(passage.id)
             self._findings.append(
@@ -51,6 +55,16 @@ class VolunteerSearch:
                     ref=self._refs[best.entry], score=best.score, threshold=self._threshold, decoded_ns=frame.decoded
                 )
             )
+
+    def _open(self, passage: Passage) -> bool:
+        """Rules 3 and 4."""
+        return passage.alerted_entry is None and passage.id not in self._stated
+
+    def _nearest(self, passage: Passage) -> Best:
+        return nearest_of(self._gallery, passage, passage.slot.volunteer_looks, self._threshold_of)
+
+    def _threshold_of(self, _: int) -> float:
+        return self._threshold
 
     def ended(self, passage: Passage) -> None:
         """A passage is over."""

@@ -63,6 +63,14 @@ def to_template(landmarks: F32, alignment: Alignment = ARCFACE) -> F32:
     return np.hstack([rotation, shift[:, None]]).astype(np.float32)
 
 
+def as_mirrored(to_crop: F32, alignment: Alignment = ARCFACE) -> F32:
+    """The map (2, 3) of `to_template`, to a crop whose columns are in reverse order."""
+    turned = to_crop.copy()
+    turned[0] = -turned[0]
+    turned[0, 2] += alignment.size[1] - 1
+    return turned
+
+
 def align(frame: Frame, face: Face, alignment: Alignment = ARCFACE) -> U8:
     """Warp one face of a frame upright to (*alignment.size, 3) uint8 RGB; raises DegenerateGeometry."""
     return warp(frame, to_template(face.landmarks, alignment), alignment.size[::-1])

@@ -1,9 +1,11 @@
 """The match decision: when the evidence of a passage is a possible match, and when a revision is worth sending.
 
-1. The score of a passage is the highest of three, each against the whole list, searched exactly: that of the mean of
+1. The score of a passage is the highest of four, each against the whole list, searched exactly: that of the mean of
    all its templates, that of the mean of its last WINDOW templates (quality.weight_of), and the mean of the two looks
-   that score highest with an entry. It is taken after every look, and the first time that it reaches the threshold
-   decides; device/decisions/0302-how-looks-are-combined.md and 0317.
+   that score highest with an entry, of plain and of mirrored looks. It is taken after every look, and the first time
+   that it reaches the threshold decides; device/decisions/0302-how-looks-are-combined.md and 0317.
+   A mirrored look is the mean of a template and of that of the mirrored crop. It is taken where the score is less than
+   UNDECIDED below the threshold.
 2. A category may raise its threshold, never lower it: the nearest entry's own category applies.
 3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """
@@ -17,6 +19,8 @@ from typing import Protocol
 from device.domain.sight import F32
 from device.vision.passages import WINDOW, Passage
 
+PLAIN, MIRRORED = 0, 1  # rule 1: kinds of looks in `Slot.best_looks`
+UNDECIDED = 0.05
 REVISED_SCORE = 0.06
 REVISED_MERIT = 0.23  # 0.8 of SFace's raw length
 REVISIONS_MAX = 3
@@ -43,14 +47,14 @@ class Gallery(Protocol):
         ...
 
     def nearest_by_looks(self, best: F32) -> Best:
-        """The entry with the highest mean of its two scores in `best` (2, entries); changes nothing in it."""
+        """The entry with the highest mean of its two scores of one kind in `best` (kinds, 2, entries), as it stays."""
         ...
 
 
 def nearest_of(gallery: Gallery, passage: Passage, best_looks: F32, threshold: Callable[[int], float]) -> Best:
     """Rule 1: the entry that is furthest over its threshold, by all looks, the last or the two best. Changes nothing.
 
-    best_looks  (2, entries) of this list, by `Gallery.note_look`
+    best_looks  (2, 2, entries) of this list, by `Gallery.note_look`
     """
     options = [gallery.nearest(passage.slot.fused)]
     if passage.templates > 1:
@@ -60,6 +64,11 @@ def nearest_of(gallery: Gallery, passage: Passage, best_looks: F32, threshold: C
         options.append(gallery.nearest(recent_sum))
         recent_sum[:] = 0
     return max(options, key=lambda one: one.score - threshold(one.entry))
+
+
+def undecided(best: Best, threshold: Callable[[int], float]) -> bool:
+    """Rule 1: whether a score is less than UNDECIDED below the threshold of its entry."""
+    return 0 < threshold(best.entry) - best.score < UNDECIDED
 
 
 class Decision:
@@ -81,9 +90,15 @@ class Decision:
         """The threshold of an entry."""
         return self._threshold + (self._offsets[entry] if self._offsets else 0.0)
 
-    def note_look(self, passage: Passage, template: F32) -> None:
-        """One look that was added to a passage (rule 1); before `weigh`."""
-        self._gallery.note_look(template, passage.slot.best_looks)
+    def note_look(self, passage: Passage, template: F32, kind: int = PLAIN) -> None:
+        """One look of a passage (rule 1); before `weigh`."""
+        self._gallery.note_look(template, passage.slot.best_looks[kind])
+
+    def undecided(self, passage: Passage) -> bool:
+        """Whether a mirrored look is worth its time: the passage has no alert, and its last `weigh` was just below."""
+        if passage.alerted_entry is not None or self._latest is None:
+            return False
+        return undecided(self._latest, self.threshold)
 
     def weigh(self, passage: Passage) -> Best | None:
         """The possible match that is to be stated now (new or revised), or None."""

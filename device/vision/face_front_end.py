@@ -53,10 +53,11 @@ class FaceFrontEnd(Protocol):
         """
         ...
 
-    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float | None:
         """Write the face's unit template into `out` (template_dim,) float32 and return its raw length.
 
         gated  a pair's screen may rule the face out before the main recogniser runs: then None, and `out` is zero
+        mirrored  of the crop as a mirror shows it
         Raises DegenerateGeometry when its landmarks are no face's; the caller drops it.
         """
         ...
@@ -134,13 +135,13 @@ class HostFrontEnd:
         cut = partial(warp, frame)
         return self._refiner.refine(cut, face, face_px=face_px_of(looks))
 
-    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float | None:
         """See FaceFrontEnd.embed."""
 
         def of(card: ModelCard, part: F32) -> float:
             embedder = self._embedders[card.name]
             crop = align(frame, face, embedder.alignment)
-            length = embedder.embed(crop, part)
+            length = embedder.embed(crop[:, ::-1] if mirrored else crop, part)
             crop[:] = 0
             return length
 

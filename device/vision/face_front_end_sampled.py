@@ -17,7 +17,7 @@ import numpy as np
 from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, U8, Face, Frame, Packed
 from device.errors import InternalError
-from device.vision.align import Alignment, to_template
+from device.vision.align import Alignment, as_mirrored, to_template
 from device.vision.detector import DetectionSize, faces_of
 from device.vision.embedder import normalised
 from device.vision.pair import LookMaker, ScreenList
@@ -103,11 +103,14 @@ class SampledFrontEnd:
         shown, covers = DetectionSize(PATCH_PX, PATCH_PX), (patch.side, patch.side)
         return patch.same(faces_of(outputs, shown, runners.patch_score_min, frame_size=covers, origin=patch.origin))
 
-    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float | None:
         """See FaceFrontEnd.embed."""
 
         def of(card: ModelCard, part: F32) -> float:
-            upright = to_template(face.landmarks, Alignment.of(card))
+            alignment = Alignment.of(card)
+            upright = to_template(face.landmarks, alignment)
+            if mirrored:
+                upright = as_mirrored(upright, alignment)
             outputs = self._for(frame).recognisers[card.name].run(self._shown(frame), upright[None])
             return normalised(outputs["template"][0], part)
 

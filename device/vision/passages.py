@@ -58,8 +58,8 @@ class Slot:
 
     fused (template_dim,) float32: weighted sum of all templates
     recent (WINDOW, template_dim) float32: the last ones, weighted;  recent_sum (template_dim,): `Passage.recent_sum`
-    best_looks (2, entries) float32: the two highest scores of single looks with every entry of the watchlist; 0: none
-    volunteer_looks: the same for the blue list
+    best_looks (2, 2, entries) float32: of plain and of mirrored looks (decision.py) the two highest scores with every
+    entry of the watchlist; 0: none;  volunteer_looks: the same for the blue list
     shot (160, 160, 3) uint8 RGB;  appearance: signatures of the face
     """
 
@@ -78,8 +78,8 @@ class Slot:
             fused=np.zeros(template_dim, np.float32),
             recent=np.zeros((WINDOW, template_dim), np.float32),
             recent_sum=np.zeros(template_dim, np.float32),
-            best_looks=np.zeros((2, listed), np.float32),
-            volunteer_looks=np.zeros((2, volunteers), np.float32),
+            best_looks=np.zeros((2, 2, listed), np.float32),
+            volunteer_looks=np.zeros((2, 2, volunteers), np.float32),
         )
 
     def wipe(self) -> None:

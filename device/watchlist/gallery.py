@@ -89,12 +89,18 @@ class Gallery:
         keep_two_best(best, scores)
 
     def best_of_looks(self, best: F32) -> Hit:
-        """The entry with the highest mean of the two best looks (2, entries); nobody who was withdrawn meanwhile."""
-        means = self._scores[0]
-        np.add(best[0], best[1], out=means)
+        """The entry with the highest mean of two looks of one kind; nobody who was withdrawn meanwhile.
+
+        best  (kinds, 2, entries) float32: the two highest scores of each kind of looks
+        """
+        means = self._scores[: len(best)]
+        np.add(best[:, 0], best[:, 1], out=means)
         means *= 0.5
-        means[list(self._withdrawn)] = 0
-        hit = _best(means)
+        highest = means[0]
+        for other in means[1:]:
+            np.maximum(highest, other, out=highest)
+        highest[list(self._withdrawn)] = 0
+        hit = _best(highest)
         means.fill(0)
         return hit
 

@@ -35,10 +35,11 @@ from device.enrolment.model_sessions import ModelSessions
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
+from device.recognition.candidate import ListedPerson
 from device.recognition.detect_ahead import DetectAhead, frames_ahead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
-from device.recognition.pipeline import ListedPerson, Pipeline
+from device.recognition.pipeline import Pipeline
 from device.watchlist.gallery import Gallery
 from device.watchlist.sealed import SealedWatchlist, require_mode, require_models, sha256_of, unseal
 from device.wire.link import (

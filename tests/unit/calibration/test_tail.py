@@ -10,7 +10,7 @@ import pytest
 from calibration.evidence import operating_point
 from calibration.evidence.operating_point import Models, artefact, measured
 from calibration.statistics import tail
-from calibration.statistics.decision_rules import RULES, RUNNING_MEANS, WEIGHTED_MEAN
+from calibration.statistics.decision_rules import RULES, RUNNING_MEANS, WEIGHTED_MEAN, Looks
 from calibration.statistics.resample import weights
 from calibration.statistics.tail import fit, goodness, pareto, shift, strangers
 from device.domain.decision_rule import DECISION_RULE
@@ -130,14 +130,16 @@ def test_each_decision_rule_shifts_scores_as_much_as_it_looks_for_the_best(monke
     looks, alike = faces.looks.reshape(200, 3, -1), faces.weights.reshape(200, 3)
     single = (looks[:, 0] @ faces.templates.T).astype(np.float32)
     for rule in RULES.values():
-        np.testing.assert_allclose(rule.scores(looks[:, :1], alike[:, :1], faces.templates), single, atol=1e-5)
+        np.testing.assert_allclose(
+            rule.scores(Looks(looks[:, :1], looks[:, :1], alike[:, :1]), faces.templates), single, atol=1e-5
+        )
 
 
 def test_a_look_of_little_weight_hardly_counts_in_the_mean() -> None:
     faces = people(30, 3, seed=4)
     looks, unequal = faces.looks.reshape(30, 3, -1), np.tile(np.array([4.0, 0.01, 0.01], np.float32), (30, 1))
     single = looks[:, 0] @ faces.templates.T
-    assert WEIGHTED_MEAN.scores(looks, unequal, faces.templates) == pytest.approx(single, abs=0.03)
+    assert WEIGHTED_MEAN.scores(Looks(looks, looks, unequal), faces.templates) == pytest.approx(single, abs=0.03)
 
 
 def test_the_last_looks_alone_can_reach_what_the_mean_of_all_does_not() -> None:
@@ -149,8 +151,8 @@ def test_the_last_looks_alone_can_reach_what_the_mean_of_all_does_not() -> None:
     looks = np.concatenate([early, late], axis=1)
     looks /= np.linalg.norm(looks, axis=2, keepdims=True)
     weights = np.ones((1, 15), np.float32)
-    assert RULES[DECISION_RULE].scores(looks, weights, entry)[0, 0] > 0.9
-    assert WEIGHTED_MEAN.scores(looks, weights, entry)[0, 0] < 0.9
+    assert RULES[DECISION_RULE].scores(Looks(looks, looks, weights), entry)[0, 0] > 0.9
+    assert WEIGHTED_MEAN.scores(Looks(looks, looks, weights), entry)[0, 0] < 0.9
 
 
 def test_two_looks_alone_can_reach_what_no_mean_of_all_or_of_the_last_does() -> None:
@@ -158,5 +160,5 @@ def test_two_looks_alone_can_reach_what_no_mean_of_all_or_of_the_last_does() -> 
     cosines = np.array([0.1, 0.1, 0.6, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1], np.float32)
     looks[0, :, 0], looks[0, :, 1] = cosines, np.sqrt(1 - cosines**2)
     weights = np.ones((1, 9), np.float32)
-    assert RULES[DECISION_RULE].scores(looks, weights, entry)[0, 0] == pytest.approx(0.55, abs=1e-5)
-    assert RUNNING_MEANS.scores(looks, weights, entry)[0, 0] < 0.5
+    assert RULES[DECISION_RULE].scores(Looks(looks, looks, weights), entry)[0, 0] == pytest.approx(0.55, abs=1e-5)
+    assert RUNNING_MEANS.scores(Looks(looks, looks, weights), entry)[0, 0] < 0.5

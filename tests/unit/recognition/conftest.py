@@ -14,7 +14,8 @@ from device.domain.finding import Candidate
 from device.domain.recognisers import FUSION, Recognisers
 from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
-from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.recognition.candidate import ListedPerson
+from device.recognition.pipeline import Pipeline, Sight
 from device.recognition.volunteers import VolunteerSearch
 from device.vision.align import ARCFACE
 from device.vision.decision import Best
@@ -133,7 +134,7 @@ class ListOfPeople:
         keep_two_best(best, np.stack([scores, np.zeros_like(scores)]))
 
     def nearest_by_looks(self, best: F32) -> Best:
-        return self._best([float(mean) for mean in best.mean(0)])
+        return self._best([float(mean) for mean in best.mean(1).max(0)])
 
     def _scores(self, template: F32) -> list[float]:
         length = max(float(np.linalg.norm(template)), 1e-9)

@@ -21,7 +21,8 @@ from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable, InternalError
 from device.recognition.build import WHOLE_FRAME, Listed, gallery_of
-from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.recognition.candidate import ListedPerson
+from device.recognition.pipeline import Pipeline, Sight
 from device.vision.align import DegenerateGeometry
 from device.vision.detector import DetectionSize
 from device.vision.face_front_end import FaceFrontEnd, HostFrontEnd

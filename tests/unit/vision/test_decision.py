@@ -10,7 +10,7 @@ import pytest
 from device.domain.sight import F32
 from device.domain.time import MediaNs
 from device.recognition.build import Listed, gallery_of
-from device.vision.decision import REVISED_MERIT, REVISED_SCORE, REVISIONS_MAX, Best, Decision
+from device.vision.decision import MIRRORED, PLAIN, REVISED_MERIT, REVISED_SCORE, REVISIONS_MAX, Best, Decision
 from device.vision.passages import WINDOW, Passage, Slot
 
 THRESHOLD = 0.5
@@ -132,7 +132,8 @@ def test_of_any_looks_the_two_best_of_every_entry_are_kept(seed: int) -> None:
     for row in looks:
         decision.note_look(passage, row)
     wanted = np.sort(np.vstack([looks[:, :6], np.zeros((2, 6), np.float32)]), axis=0)[::-1][:2]
-    assert np.allclose(passage.slot.best_looks, wanted)
+    assert np.allclose(passage.slot.best_looks[PLAIN], wanted)
+    assert not passage.slot.best_looks[MIRRORED].any()
 
 
 @pytest.mark.parametrize("looks", [1, 2, 5])

@@ -255,7 +255,7 @@ def test_a_passage_like_an_alerted_one_just_out_of_view_carries_that_one_on(scen
         [(0.4, 0.3, 0.6), (0.3, 0, 0)],
     )
     scene.passages.merge(first, later)
-    assert np.allclose(first.slot.best_looks, [(0.5, 0.3, 0.6), (0.4, 0.2, 0.0)]), "the two best of both"
+    assert np.allclose(first.slot.best_looks[0], [(0.5, 0.3, 0.6), (0.4, 0.2, 0.0)]), "the two best of both"
     scene.see(1.1, 2)
     assert scene.passages.of(scene.track(2)) is first
     assert (first.templates, first.last_seen) == (2, 1_100_000_000)

@@ -100,20 +100,23 @@ def test_no_score_of_a_face_is_left_in_the_gallery_after_a_search() -> None:
     gallery, query, best = (
         Gallery(list("abcde"), unit_rows(5, 3), np.arange(5)),
         unit_rows(1, 4),
-        np.zeros((2, 5), np.float32),
+        np.zeros((1, 2, 5), np.float32),
     )
     gallery.search(query)
-    gallery.note_look(query[0], best)
+    gallery.note_look(query[0], best[0])
     gallery.best_of_looks(best)
     assert not gallery._scores.any()
 
 
 def test_the_two_best_looks_are_found_by_their_mean_and_stay_as_they_are() -> None:
-    gallery, best = Gallery(list("abcde"), np.eye(5, 128, dtype=np.float32), np.arange(5)), np.zeros((2, 5), np.float32)
+    gallery, best = (
+        Gallery(list("abcde"), np.eye(5, 128, dtype=np.float32), np.arange(5)),
+        np.zeros((1, 2, 5), np.float32),
+    )
     looks = np.zeros((3, 128), np.float32)
     looks[:, 3], looks[1, 2] = (0.5, 0.1, 0.7), 0.8
     for look in looks:
-        gallery.note_look(look, best)
+        gallery.note_look(look, best[0])
     kept = best.copy()
     hit = gallery.best_of_looks(best)
     assert hit.entry == 3
@@ -122,9 +125,12 @@ def test_the_two_best_looks_are_found_by_their_mean_and_stay_as_they_are() -> No
 
 
 def test_an_entry_that_is_withdrawn_after_its_two_best_looks_is_found_by_them_no_more() -> None:
-    gallery, best = Gallery(list("abc"), np.eye(3, 128, dtype=np.float32), np.arange(3)), np.zeros((2, 3), np.float32)
+    gallery, best = (
+        Gallery(list("abc"), np.eye(3, 128, dtype=np.float32), np.arange(3)),
+        np.zeros((1, 2, 3), np.float32),
+    )
     for _ in range(2):
-        gallery.note_look(np.array([0.3, 0.9] + [0.0] * 126, np.float32), best)
+        gallery.note_look(np.array([0.3, 0.9] + [0.0] * 126, np.float32), best[0])
     assert gallery.best_of_looks(best).entry == 1
     gallery.withdraw(["b"])
     hit = gallery.best_of_looks(best)
