@@ -65,7 +65,7 @@ def to_template(landmarks: F32, alignment: Alignment = ARCFACE) -> F32:
 
 def as_mirrored(to_crop: F32, alignment: Alignment = ARCFACE) -> F32:
     """The map (2, 3) of `to_template`, to a crop whose columns are in reverse order."""
-    turned = to_crop.copy()
+    turned: F32 = to_crop.copy()
     turned[0] = -turned[0]
     turned[0, 2] += alignment.size[1] - 1
     return turned

@@ -1,4 +1,4 @@
-"""The mean of the two best looks, from the frame to the candidate."""
+"""The mean of the two best looks, plain and mirrored, from the frame to the candidate."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device.domain.sight import F32, U8
-from tests.unit.recognition.conftest import World
+from device.domain.sight import F32, U8, Face, Frame
+from device.vision.align import as_mirrored, to_template
+from device.vision.decision import UNDECIDED
+from device.vision.picture import warp
+from tests.unit.recognition.conftest import GOOD, World
 
 MakeWorld = Callable[..., Any]
 
 
 def looks_like_entry(world: World, monkeypatch: pytest.MonkeyPatch, good: Sequence[int]) -> list[float]:
-    """Person 0 is .3 like their entry in every look, .6 in the `good` ones; returns the looks taken so far."""
+    """Person 0 is .2 like their entry in every look, .6 in the `good` ones; returns the looks taken so far."""
     taken: list[float] = []
     real = world.embedder.embed
 
     def embed(crop: U8, out: F32) -> float:
         length = real(crop, out)
-        cosine = 0.6 if len(taken) in good else 0.3
+        cosine = 0.6 if len(taken) in good else 0.2
         out[:] = 0
         out[0], out[100], out[101 + len(taken) % 2] = cosine, 0.7, np.sqrt(1 - 0.7**2 - cosine**2)
         taken.append(cosine)
@@ -52,3 +55,75 @@ def test_a_volunteer_is_found_by_two_good_looks_by_the_same_rule(
     found = world.pipeline.volunteers_seen()
     assert [each.ref for each in found] == ["V-0"]
     assert found[0].score == pytest.approx(0.6, abs=1e-4)
+
+
+def looks_by_kind(world: World, monkeypatch: pytest.MonkeyPatch, plain: float, mirrored: float) -> list[bool]:
+    """Person 0 is `plain` like their entry in a look and `mirrored` in the mirrored one; returns which were taken."""
+    taken: list[bool] = []
+
+    def embed(_frame: Frame, _face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float:
+        cosine = cosines[mirrored]
+        out[:] = 0
+        out[0], out[100] = cosine, np.sqrt(1 - cosine**2)
+        taken.append(mirrored)
+        return GOOD
+
+    cosines = (plain, mirrored)
+    monkeypatch.setattr(world.front_end, "embed", embed)
+    return taken
+
+
+def stand(world: World, frames: int = 12) -> None:
+    for n in range(frames):
+        world.show({0: (200 + 8 * n, 180)})
+
+
+def test_just_below_the_threshold_two_mirrored_looks_decide(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """.48 as it is, .56 mirrored: the mean of the two templates is .52 like the entry."""
+    taken = looks_by_kind(world, monkeypatch, 0.48, 0.56)
+    stand(world)
+    mean = (np.array([0.48, np.sqrt(1 - 0.48**2)]) + np.array([0.56, np.sqrt(1 - 0.56**2)])) / 2
+    assert [c.score for c in world.stated[:1]] == pytest.approx([mean[0] / np.linalg.norm(mean)], abs=1e-4)
+    assert taken[:4] == [False, True, False, True], "one mirrored look decides nothing"
+    assert sum(taken) == 2, "none is taken once there is an alert"
+    assert world.pipeline.counters.templates == len(taken)
+
+
+@pytest.mark.parametrize("plain", [0.2, 0.5 - UNDECIDED - 0.001, 0.501])
+def test_elsewhere_no_mirrored_look_is_taken(plain: float, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = looks_by_kind(world, monkeypatch, plain, 1.0)
+    stand(world)
+    assert taken
+    assert not any(taken)
+
+
+def test_a_mirrored_look_leaves_no_template_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = looks_by_kind(world, monkeypatch, 0.48, 0.2)
+    stand(world)
+    assert any(taken)
+    assert not world.pipeline._template.any()
+    assert not world.pipeline._mirrored.any()
+
+
+def test_a_volunteer_just_below_the_threshold_is_found_by_mirrored_looks(
+    world_of: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(listed=(5,), volunteers=(0,))
+    looks_by_kind(world, monkeypatch, 0.48, 0.56)
+    stand(world, frames=40)
+    assert [each.ref for each in world.pipeline.volunteers_seen()] == ["V-0"]
+
+
+def test_a_mirrored_crop_is_the_crop_with_its_columns_in_reverse_order_on_both_front_ends(world: World) -> None:
+    """The host flips the crop; where networks sample the frame, the map does it."""
+    shown: list[U8] = []
+    embed, frame = world.embedder.embed, world.frame({0: (300, 180)})
+    faces = world.pipeline.look(frame)
+    assert faces
+    world.embedder.embed = lambda crop, out: (shown.append(crop.copy()), embed(crop, out))[1]  # type: ignore[method-assign]
+    out = np.zeros(128, np.float32)
+    for mirrored in (False, True):
+        world.front_end.embed(frame, faces[0], out, mirrored=mirrored)
+    assert np.array_equal(shown[1], shown[0][:, ::-1])
+    upright = to_template(faces[0].landmarks)
+    assert np.allclose(warp(frame, as_mirrored(upright), (112, 112)), shown[0][:, ::-1], atol=2)
