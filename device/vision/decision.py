@@ -20,7 +20,7 @@ from device.domain.sight import F32
 from device.vision.passages import WINDOW, Passage
 
 PLAIN, MIRRORED = 0, 1  # rule 1: kinds of looks in `Slot.best_looks`
-UNDECIDED = 0.05
+UNDECIDED = 0.04
 REVISED_SCORE = 0.06
 REVISED_MERIT = 0.23  # 0.8 of SFace's raw length
 REVISIONS_MAX = 3
