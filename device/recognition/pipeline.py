@@ -236,7 +236,7 @@ class Pipeline:
 
     def shot(self, passage_id: int) -> U8 | None:
         """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
-        return next((p.slot.shot for p in self._passages.open if p.id == passage_id and p.compared), None)
+        return next((p.slot.shot for p in self._passages.open if p.id == passage_id and p.best_face), None)
 
     def _recognise(
         self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, everybody: list[Face]
@@ -279,17 +279,17 @@ class Pipeline:
         self.counters.faces_seen += settled.templates == 1 and not settled.screened
         sighting.track.failures = 0
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
-        if settled.is_better(worth, frame.damage):
-            if frame.damage < settled.best_damage:
-                settled.alerted_quality = -1.0  # an alert with a probe from a damaged picture is revised
-            settled.best_quality, settled.best_face, settled.best_frame_size = worth, face, self._size
-            settled.best_damage = frame.damage
-            take_shot(frame, sighting.face, everybody, settled.slot.shot)
+        settled.best_quality = max(settled.best_quality, worth)
         best = self._decision.weigh(settled)
         if best is None and self._undecided(settled):
             self._mirrored_look(frame, face, settled)
             best = self._decision.weigh(settled)
         self._template[:] = 0
+        if settled.is_better(worth, frame.damage) and self._decision.may_match(settled):
+            self._keep_picture(frame, settled, face, worth)
+            take_shot(frame, sighting.face, everybody, settled.slot.shot)
+            if best is None and settled.alerted_entry is not None:
+                best = self._decision.weigh(settled)  # a better picture may be worth a revision
         if self._observed is not None:
             self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
@@ -297,6 +297,13 @@ class Pipeline:
         if self._volunteers is not None and candidate is None:
             self._volunteers.weigh(frame, settled)
         return candidate
+
+    def _keep_picture(self, frame: Frame, passage: Passage, face: Face, worth: float) -> None:
+        """Note whose face, of which template's quality, the picture of a passage shows from now on."""
+        if frame.damage < passage.best_damage:
+            passage.alerted_quality = -1.0  # an alert with a probe from a damaged picture is revised
+        passage.shot_quality, passage.best_face, passage.best_frame_size = worth, face, self._size
+        passage.best_damage = frame.damage
 
     def _note_look(self, passage: Passage, kind: int) -> None:
         """Enter the scores of `_template` into the passage, for both lists."""
@@ -348,7 +355,7 @@ class Pipeline:
         first = passage.alerted_entry is None
         passage.revision += 1
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
-        passage.alerted_quality = passage.best_quality
+        passage.alerted_quality = passage.shot_quality
         self.counters.alerted += first
         rivals = self._raised.rivals(passage, self._passages.open, self._passages.in_view())[:MOST_RIVALS]
         person = self._sight.entries[best.entry]

@@ -100,10 +100,11 @@ class Passage:
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
-    best_quality  of the best template (quality.template_quality); below 0 before the first;  best_face: its face
+    best_quality  of the best template (quality.template_quality); below 0 before the first
+    shot_quality  of the template whose picture is kept; below 0 where there is none;  best_face: its face
     reassured     whether the last template answered a doubt: it was this person's
     screened      looks in which a pair's screen ruled every entry out: compared, without a template
-    best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
+    best_damage   of that picture: a whole one goes before a better one that is damaged
     damaged       whether any template was taken from a damaged picture
     attempts      looks so far;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
@@ -123,6 +124,7 @@ class Passage:
     tried_at: MediaNs | None = None
     tried_geometry: float = 0.0
     best_quality: float = -1.0
+    shot_quality: float = -1.0
     best_face: Face | None = None
     best_frame_size: tuple[int, int] = (0, 0)
     best_damage: Damage = Damage.NONE
@@ -149,8 +151,8 @@ class Passage:
         return quality_of(self.best_quality)
 
     def is_better(self, quality: float, damage: Damage) -> bool:
-        """Whether a template of this quality and damage replaces the best one."""
-        return self.best_quality < 0 or (damage, -quality) < (self.best_damage, -self.best_quality)
+        """Whether the picture of a template of this quality and damage replaces the one that is kept."""
+        return self.best_face is None or (damage, -quality) < (self.best_damage, -self.shot_quality)
 
     def likeness(self, template: F32) -> float:
         """Cosine of a unit template with the fused one; 0 before the first."""
@@ -295,8 +297,9 @@ class Passages:
         earlier.slot.appearance.rows[:] = later.slot.appearance.rows
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
         earlier.damaged = earlier.damaged or later.damaged
-        if later.best_quality >= 0 and earlier.is_better(later.best_quality, later.best_damage):
-            earlier.best_quality, earlier.best_face = later.best_quality, later.best_face
+        earlier.best_quality = max(earlier.best_quality, later.best_quality)
+        if later.best_face is not None and earlier.is_better(later.shot_quality, later.best_damage):
+            earlier.shot_quality, earlier.best_face = later.shot_quality, later.best_face
             earlier.best_frame_size, earlier.best_damage = later.best_frame_size, later.best_damage
             earlier.slot.shot[:] = later.slot.shot
 

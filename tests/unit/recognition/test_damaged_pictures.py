@@ -57,9 +57,9 @@ def test_the_probe_is_of_a_whole_picture_where_there_is_one(world: World) -> Non
 
 def test_a_poorer_template_of_a_whole_picture_replaces_one_of_a_damaged_picture(world: World) -> None:
     (passage,) = _passage_with(world, Damage.PICTURE)
-    assert not passage.is_better(passage.best_quality - 0.1, Damage.PICTURE)
-    assert passage.is_better(passage.best_quality - 0.1, Damage.REFERENCE)
-    assert passage.is_better(passage.best_quality - 0.1, Damage.NONE)
+    assert not passage.is_better(passage.shot_quality - 0.1, Damage.PICTURE)
+    assert passage.is_better(passage.shot_quality - 0.1, Damage.REFERENCE)
+    assert passage.is_better(passage.shot_quality - 0.1, Damage.NONE)
 
 
 def test_an_alert_from_damaged_pictures_is_marked_and_one_from_whole_ones_is_not(

@@ -40,14 +40,14 @@ def passage_with(looks: int = 1, merit: float = GOOD) -> Passage:
     passage = Passage(1, Slot.of(128), MediaNs(0), MediaNs(0))
     for _ in range(looks):
         passage.fuse(np.ones(128, np.float32), merit)
-    passage.best_quality = merit
+    passage.best_quality = passage.shot_quality = merit
     return passage
 
 
 def state(passage: Passage, best: Best) -> None:
     """What the pipeline notes when it states a decision."""
     passage.alerted_entry, passage.alerted_score = best.entry, best.score
-    passage.alerted_quality = passage.best_quality
+    passage.alerted_quality = passage.shot_quality
     passage.revision += 1
 
 
@@ -171,7 +171,7 @@ def test_an_alert_is_revised_when_score_or_picture_got_clearly_better(
     score: float, longer: float, entry: int, worth: bool
 ) -> None:
     passage = alerted()
-    passage.best_quality += longer
+    passage.shot_quality += longer
     found = Decision(FakeGallery(score, entry), THRESHOLD).weigh(passage)
     assert (found is not None) is worth
 
