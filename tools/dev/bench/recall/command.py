@@ -34,6 +34,9 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--share", type=float, default=0.01, help="of strangers who may alert, for the equal rate (.01)"
     )
     recall.add_argument(
+        "--same-threshold-only", action="store_true", help="leave out the equal rate: no clip is run again"
+    )
+    recall.add_argument(
         "--naive-every", type=int, default=1, metavar="N", help="the naive loop sees one frame in N (1)"
     )
     recall.add_argument("--backend", help="as lfr replay")
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         evidence=args.evidence,
         evidence_keys=args.evidence_keys,
         every=args.naive_every,
-        share=args.share,
+        share=None if args.same_threshold_only else args.share,
     )
     cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser, screen=args.screen)
     try:

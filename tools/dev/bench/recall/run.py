@@ -49,7 +49,7 @@ TURNED_YAW = 0.45
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How to run. `threshold` None: the device's own for this list; `every`: of the naive loop's frames; `share`: of
-    strangers' passages that may alert where the rates are made equal."""
+    strangers' passages that may alert where the rates are made equal; None: they are not, and that is not reported."""
 
     backend: str | None = None
     recogniser: str | None = None
@@ -58,7 +58,7 @@ class Terms:
     evidence: Path | None = None
     evidence_keys: Path | None = None
     every: int = 1
-    share: float = 0.01
+    share: float | None = 0.01
 
     def request(self, clip: Path, watchlist: Path) -> Request:
         """The request of an equivalent `lfr replay`."""
@@ -125,9 +125,13 @@ def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -
             "product": _ranked([(one.case, one.product.claims) for one in taken]),
             "naive": _ranked([(one.case, one.naive) for one in taken]),
         }
-        own = [threshold_for([row["score"] for row in rows], strangers, terms.share) for rows in false.values()]
-        own[0] = _at_equal_rate(taken, own[0], strangers, terms, cache)
+        own: list[float] = []
+        if terms.share is not None:
+            own = [threshold_for([row["score"] for row in rows], strangers, terms.share) for rows in false.values()]
+            own[0] = _at_equal_rate(taken, own[0], strangers, terms, cache)
     first = taken[0].product
+    equal = {"equal_rate": _side([(one.again or one.product, one.naive) for one in taken], *own)} if own else {}
+    theirs = own[1] if own else None
     return {
         "listed": len(taken[0].refs),
         "backend": first.report["backend"],
@@ -136,10 +140,10 @@ def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -
         "share": terms.share,
         "naive_every": terms.every,
         "same_threshold": _side([(one.product, one.naive) for one in taken], first.threshold, first.threshold),
-        "equal_rate": _side([(one.again or one.product, one.naive) for one in taken], *own),
+        **equal,
         "highest_false": {side: rows[:NEAREST] for side, rows in false.items()},
         "clips": [_clip(one) for one in taken],
-        "passages": [_row(one, label, first.threshold, own[1]) for one in taken for label in one.counted(listed=True)],
+        "passages": [_row(one, label, first.threshold, theirs) for one in taken for label in one.counted(listed=True)],
     }
 
 
@@ -151,15 +155,16 @@ def _at_equal_rate(
     Returns that threshold, at least the one given. In steps: a lower threshold makes the product look oftener at
     whoever comes near it, so that strangers reach higher scores than in the run before. Ends, because scores do.
     """
+    share = terms.share or 0.0
     while True:
         there = replace(terms, threshold=threshold)
         for one in taken:
             one.again = _product(one.case, one.faces.rate_hz, one.watchlist, there, cache)
         runs = [(one.case, one.again) for one in taken if one.again is not None]
-        if sum(len(run.alerts.false) for _, run in runs) <= allowed(strangers, terms.share):
+        if sum(len(run.alerts.false) for _, run in runs) <= allowed(strangers, share):
             return threshold
         rows = _ranked([(case, run.claims) for case, run in runs])
-        threshold = max(threshold + STEP, threshold_for([row["score"] for row in rows], strangers, terms.share))
+        threshold = max(threshold + STEP, threshold_for([row["score"] for row in rows], strangers, share))
 
 
 def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> list[Taken]:
@@ -274,8 +279,11 @@ def _side(runs: Sequence[tuple[Run, Assessed]], ours: float, theirs: float) -> d
     }
 
 
-def _row(one: Taken, label: Label, threshold: float, naive_threshold: float) -> dict[str, Any]:
-    """One listed passage: found by whom in both comparisons, and why not by the product."""
+def _row(one: Taken, label: Label, threshold: float, naive_threshold: float | None) -> dict[str, Any]:
+    """One listed passage: found by whom in each comparison, and why not by the product.
+
+    naive_threshold  at the equal rate; None: that was not measured
+    """
     row: dict[str, Any] = {
         "clip": one.case.name,
         "person": label.person,
@@ -286,8 +294,10 @@ def _row(one: Taken, label: Label, threshold: float, naive_threshold: float) -> 
         "naive_best": one.naive.found.get(label.id),
         "photo": one.photos.get(label.person),
     }
-    both = (("same_threshold", one.product, threshold), ("equal_rate", one.again or one.product, naive_threshold))
-    for name, run, theirs in both:
+    each = [("same_threshold", one.product, threshold)]
+    if naive_threshold is not None:
+        each.append(("equal_rate", one.again or one.product, naive_threshold))
+    for name, run, theirs in each:
         missed = None if label.id in run.alerts.found else run.missed(label)
         row[name] = {
             "product": missed is None,

@@ -67,11 +67,14 @@ def result(samples: Samples, small: Path, tmp_path_factory: pytest.TempPathFacto
     try:
         first = measure([cases], Terms(threshold=0.6, every=5), None)
         files = {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()}
-        again = measure([cases], Terms(threshold=0.6, every=5), None)
+        again = measure([cases], Terms(threshold=0.6, every=5, share=None), None)
         assert {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()} == files
     finally:
         patch.undo()
-    assert again["passages"] == first["passages"]
+    kept_rows = [{key: row[key] for key in row if key != "equal_rate"} for row in first["passages"]]
+    assert again["passages"] == kept_rows, "without the equal rate everything else is the same"
+    assert "equal rate: not measured" not in render({**first, **summary(first)})
+    assert "at equal false alert rate: not measured" in render({**again, **summary(again)})
     for file in files:
         assert set(json.loads(file.read_bytes())) == {"frames", "rate_hz", "every", "faces"}
     return first
