@@ -12,7 +12,9 @@
 4. Templates and best shots are kept in slots that are allocated beforehand and reused.
 5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
    whom rule 2 has missed: there is one alert. A person who is unlike an alerted passage never joins it.
-6. A track whose face suddenly looks different (a cut, one person stepping into another's place) is in doubt; one that
+6. Whom a pair's screen has ruled out does not become somebody who is in view elsewhere: a first template that is a
+   passage's in sure view is of that face, found twice where two cross, and used for nothing.
+7. A track whose face suddenly looks different (a cut, one person stepping into another's place) is in doubt; one that
    looks as at its passage's last template is not (appearance.py).
 """
 
@@ -215,7 +217,7 @@ class Passages:
         return self._of_track.get(track.id)
 
     def note_appearance(self, frame: Frame, sightings: list[Sighting]) -> None:
-        """Rule 6: compare how everybody looks with how they looked a moment ago, and at the last template."""
+        """Rule 7: compare how everybody looks with how they looked a moment ago, and at the last template."""
         for sighting in sightings:
             passage = self._of_track.get(sighting.track.id)
             if passage is None:
@@ -229,9 +231,11 @@ class Passages:
     def settle(self, at: MediaNs, track: Track, template: F32, quality: float) -> Passage | None:
         """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
 
-        None when a doubtful track's template is too poor to tell: it is then used for nothing.
+        None when it is used for nothing: too poor to tell whose it is on a doubtful track, or seen twice (rule 6).
         """
         passage = before = self._of_track[track.id]
+        if before.screened and not before.compared and self._seen_twice(template):
+            return None
         shown = self._shows_one(before)
         likeness = passage.likeness(template)
         other = self._lookalike(passage, template, likeness + CLEARLY)
@@ -255,8 +259,13 @@ class Passages:
         passage.fuse(template, quality)
         return passage
 
+    def _seen_twice(self, template: F32) -> bool:
+        """Rule 6: whether a template is that of a passage that is surely in view."""
+        sure = self._surely_in_view()
+        return any(id(p) in sure and p.compared and p.likeness(template) >= SAME_PERSON for p in self._open)
+
     def _shows_one(self, passage: Passage) -> bool:
-        """Whether one track alone is the passage's: its last signature is that track's (rule 6)."""
+        """Whether one track alone is the passage's: its last signature is that track's (rule 7)."""
         return sum(other is passage for other in self._of_track.values()) == 1
 
     @staticmethod
