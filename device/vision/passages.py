@@ -368,11 +368,14 @@ class Passages:
         return {id(self._of_track[t.id]) for t in mapped}
 
     def _move(self, track: Track, old: Passage, new: Passage, at: MediaNs) -> None:
-        """Hand a track over; an old passage that never held a template has been nobody and vanishes."""
+        """Hand a track over; an old passage that was never compared has been nobody and vanishes.
+
+        One that counts as a face seen, by a pair's screen alone, ends by rule 3 and is counted as discarded then.
+        """
         if self._shows_one(old):
             new.slot.appearance.take_over(old.slot.appearance)
         self._of_track[track.id] = new
         new.last_seen = at
-        if not old.compared and old not in self._of_track.values():
+        if not old.counted and old not in self._of_track.values():
             new.first_seen = min(new.first_seen, old.first_seen)
             self.close(old)

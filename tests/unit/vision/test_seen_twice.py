@@ -46,6 +46,9 @@ def test_it_is_that_person_when_they_have_just_gone_out_of_view(scene: Scene) ->
     first = scene.passages.of(scene.track(1))
     scene.see(0.2, 2)
     assert scene.look(0.2, 2, 1) is first
+    assert len(scene.open) == 2, "whom the screen counted as a face seen must end before it may be forgotten"
+    scene.see(3.0, 2)
+    assert len(scene.end(3.0)) == 1
 
 
 def test_nobody_else_is_affected(scene: Scene, person: Person) -> None:
