@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,11 +45,31 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     recall.add_argument("--screen", metavar="NAME", help="as lfr replay: both sides decide with the pair")
     recall.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
     recall.add_argument("--rotate", action="store_true", help="list half of those shown, then the other half")
+    recall.add_argument(
+        "--pool", nargs="+", type=Path, metavar="FILE", help="no run: the tables of what --json printed, together"
+    )
     recall.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; exit 1 when a band of ten passages or more is below the naive loop."""
+    from tools.dev.bench.recall.table import render, summary
+
+    if args.pool:
+        from tools.dev.bench.recall.pool import pooled
+
+        result = pooled(args.pool)
+    else:
+        result = _measured(args)
+    result = {**result, **summary(result)}
+    print(json.dumps(result) if args.json else render(result))
+    if not result["met"]:
+        print("lfr bench recall: a band is below the naive loop", file=sys.stderr)
+    return 0 if result["met"] else 1
+
+
+def _measured(args: argparse.Namespace) -> dict[str, Any]:
+    """The clips that the arguments name or draw, measured on this machine."""
     from device.errors import BadData, UsageError
 
     if args.naive_every < 1 or not 0 <= args.share < 1:
@@ -65,7 +86,6 @@ def run(args: argparse.Namespace) -> int:
     from tools.dev.bench.machine import describe
     from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, avatars, fill, folder_of, rotated
     from tools.dev.bench.recall.run import Terms, measure
-    from tools.dev.bench.recall.table import render, summary
 
     cases, shown = Cases(), set()
     for folder in args.clips:
@@ -90,11 +110,6 @@ def run(args: argparse.Namespace) -> int:
     )
     cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser, screen=args.screen)
     try:
-        result = measure(rotated(cases) if args.rotate else [cases], terms, cache)
+        return {"machine": describe(), **measure(rotated(cases) if args.rotate else [cases], terms, cache)}
     finally:
         cache.close()
-    result = {"machine": describe(), **result, **summary(result)}
-    print(json.dumps(result) if args.json else render(result))
-    if not result["met"]:
-        print("lfr bench recall: a band is below the naive loop", file=sys.stderr)
-    return 0 if result["met"] else 1
