@@ -227,7 +227,7 @@ def test_an_unknown_shape_is_refused_with_the_known_ones() -> None:
 def test_arguments_that_make_no_sense_are_refused(option: str, value: object) -> None:
     import argparse
 
-    given = {"naive_every": 1, "share": 0.01, "seeds": "1", "clips": [], option: value}
+    given = {"naive_every": 1, "share": 0.01, "seeds": "1", "clips": [], "pool": None, option: value}
     with pytest.raises(UsageError):
         run(argparse.Namespace(**given))
 
