@@ -27,7 +27,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     passage, revision  which passage, and the revision number (0 first; later ones carry a better probe)
     entry_ref          opaque watchlist entry;  category, image_source, image_captured_on (ISO date): as listed
-    score              cosine of the passage's fused template and the entry, -1..1
+    score              cosine of the passage's templates and the entry, combined over looks (vision/decision.py), -1..1
     margin             score minus threshold;  second_gap: score minus the best other entry's (infinite
                        when the list has no other)
     faces_used         templates fused so far

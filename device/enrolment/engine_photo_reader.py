@@ -1,8 +1,9 @@
 """Reference photos through the same detector, landmark refinement, alignment and recogniser as camera frames.
 
 An entry's template is the mean of the photo's template and of its mirror image's, normalised. Enrolment happens once,
-so its second inference does not matter; camera looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed
-with one photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
+so its second inference does not matter; a camera's looks are mirrored just below the threshold alone. Measured
+2026-11-30, 4,513 people, 1,822 listed with one photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of
+93.5 % at 1 %.
 """
 
 from __future__ import annotations

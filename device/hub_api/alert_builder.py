@@ -21,7 +21,7 @@ from device.hub_api.messages import Alert
 from device.hub_api.topics import DeviceTopics
 
 Method = Literal["key_destroyed", "zeroed", "unlinked", "process_ended"]
-SCORE_SCALE = "cosine of fused templates, -1..1"
+SCORE_SCALE = "cosine of templates, combined over looks, -1..1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from device.domain.time import NS_PER_MS
 from device.errors import InternalError
 from device.vision.decision import Best
 from device.vision.passages import Passage
-from device.vision.quality import pose
+from device.vision.quality import pose, quality_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def candidate_of(
         frame_size=passage.best_frame_size,
         inter_eye_px=turned.inter_eye_px,
         yaw=turned.yaw,
-        quality=passage.quality,
+        quality=quality_of(passage.shot_quality),
         frame=frame.index,
         media_ns=frame.at,
         first_seen_ns=passage.first_seen,

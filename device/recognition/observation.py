@@ -55,8 +55,10 @@ class Observation:
         self, passage: Passage, sighting: Sighting, template: F32, settled: Passage | None, quality: float | None
     ) -> None:
         """A look with a template: the passage that it went to, and its score alone."""
-        if settled is None:
-            outcome = LookOutcome.RAW_LENGTH if quality is None else LookOutcome.TOO_POOR_FOR_DOUBT
+        if settled is None and quality is None:
+            outcome = LookOutcome.RAW_LENGTH
+        elif settled is None:  # Passages.settle: too poor only beside a template that its passage has
+            outcome = LookOutcome.TOO_POOR_FOR_DOUBT if passage.compared else LookOutcome.SEEN_TWICE
         else:
             outcome = LookOutcome.KEPT if settled is passage else LookOutcome.LEFT
         alone = self._gallery.nearest(template)

@@ -25,7 +25,7 @@ from device.recognition.volunteers import VolunteerSearch
 from device.vision.align import DegenerateGeometry
 from device.vision.cadence import DetectionCadence
 from device.vision.cuts import CutDetector
-from device.vision.decision import MIRRORED, PLAIN, Best, Decision, Gallery
+from device.vision.decision import MIRRORED, Best, Decision, Gallery
 from device.vision.face_front_end import FaceFrontEnd
 from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
@@ -36,7 +36,7 @@ from device.vision.stillness import Stillness
 from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
 
-LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
+LOOKS_PER_FRAME = 2  # per detection pass: bounds a frame's cost in a crowd; just below the threshold a look is twice
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision record 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
 DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has come for so long
@@ -81,7 +81,6 @@ class Pipeline:
         )
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
         self._template: F32 = np.zeros(sight.front_end.template_dim, np.float32)
-        self._mirrored: F32 = np.zeros_like(self._template)
         self._size = (0, 0)
         self._clean = True
         self._stalled = False
@@ -274,16 +273,19 @@ class Pipeline:
         if settled is None or worth is None:
             self._template[:] = 0
             return None
-        self._note_look(settled, PLAIN)
+        self._decision.note_look(settled, self._template)
+        if self._volunteers is not None:
+            self._volunteers.note_look(settled, self._template)
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1 and not settled.screened
         sighting.track.failures = 0
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
         settled.best_quality = max(settled.best_quality, worth)
         best = self._decision.weigh(settled)
-        if best is None and self._undecided(settled):
-            self._mirrored_look(frame, face, settled)
-            best = self._decision.weigh(settled)
+        if best is None:
+            since = self.times.lap("match", since)
+            best = self._mirrored_look(frame, face, settled)
+            since = time.perf_counter_ns()
         self._template[:] = 0
         if settled.is_better(worth, frame.damage) and self._decision.may_match(settled):
             self._keep_picture(frame, settled, face, worth)
@@ -305,27 +307,25 @@ class Pipeline:
         passage.shot_quality, passage.best_face, passage.best_frame_size = worth, face, self._size
         passage.best_damage = frame.damage
 
-    def _note_look(self, passage: Passage, kind: int) -> None:
-        """Enter the scores of `_template` into the passage, for both lists."""
-        self._decision.note_look(passage, self._template, kind)
-        if self._volunteers is not None:
-            self._volunteers.note_look(passage, self._template, kind)
+    def _mirrored_look(self, frame: Frame, face: Face, passage: Passage) -> Best | None:
+        """Where it may decide, make `_template` that of the mirrored look, for the list alone that it may decide of.
 
-    def _undecided(self, passage: Passage) -> bool:
-        """Whether a mirrored look may decide about a passage, for the watchlist or the blue list."""
-        if self._decision.undecided(passage):
-            return True
-        return self._volunteers is not None and self._volunteers.undecided(passage)
-
-    def _mirrored_look(self, frame: Frame, face: Face, passage: Passage) -> None:
-        """Make `_template`, of this face, the mean with that of its mirrored crop, and enter its scores."""
+        Returns the watchlist's decision then. A run for the blue list alone is not among `counters.templates`.
+        """
+        sought = self._decision.undecided(passage)
+        volunteers = self._volunteers if self._volunteers is not None and self._volunteers.undecided(passage) else None
+        if not sought and volunteers is None:
+            return None
         since = time.perf_counter_ns()
-        self._sight.front_end.embed(frame, face, self._mirrored, mirrored=True)
+        self._sight.front_end.mirror(frame, face, self._template)
         self.times.lap("embed", since)
-        self.counters.templates += 1
-        self._template += self._mirrored
-        self._mirrored[:] = 0
-        self._note_look(passage, MIRRORED)
+        self.counters.templates += sought
+        if volunteers is not None:
+            volunteers.note_look(passage, self._template, MIRRORED)
+        if not sought:
+            return None
+        self._decision.note_look(passage, self._template, MIRRORED)
+        return self._decision.weigh(passage)
 
     def _screened(self, passage: Passage, sighting: Sighting) -> None:
         """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""

@@ -4,11 +4,12 @@
    all its templates, that of the mean of its last WINDOW templates (quality.weight_of), and the mean of the two looks
    that score highest with an entry, of plain and of mirrored looks. It is taken after every look, and the first time
    that it reaches the threshold decides; device/decisions/0302-how-looks-are-combined.md and 0317.
-   A mirrored look is the mean of a template and of that of the mirrored crop. It is taken where the score is less than
-   UNDECIDED below the threshold.
+   A mirrored look is the mean of a template and of that of the mirrored crop. It is taken where there is no alert and
+   the score is less than UNDECIDED below the threshold, and counts for the list, watchlist or blue list, of which that
+   is so.
 2. A category may raise its threshold, never lower it: the nearest entry's own category applies.
 3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
-4. A picture is kept only of a passage that came within PICTURED of the threshold: the best since then.
+4. A picture is kept only of a passage that is within PICTURED of the threshold: the best of all looks at which it was.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from device.vision.passages import WINDOW, Passage
 
 PLAIN, MIRRORED = 0, 1  # rule 1: kinds of looks in `Slot.best_looks`
 UNDECIDED = 0.04
-PICTURED = 0.12  # below the threshold: strangers' best of 1,822 is under .45 in 19 of 20 looks (0303)
+PICTURED = 0.12  # below the threshold; strangers' best single look of 1,822 is under .44 to .45 in 19 of 20 (0303)
 REVISED_SCORE = 0.06
 REVISED_MERIT = 0.23  # 0.8 of SFace's raw length
 REVISIONS_MAX = 3
@@ -100,7 +101,7 @@ class Decision:
         """Rule 4: whether a picture of the passage may be needed; after `weigh`."""
         if passage.alerted_entry is not None:
             return True
-        return self._latest is not None and self.threshold(self._latest.entry) - passage.best_score < PICTURED
+        return self._latest is not None and self.threshold(self._latest.entry) - self._latest.score < PICTURED
 
     def undecided(self, passage: Passage) -> bool:
         """Whether a mirrored look is worth its time: the passage has no alert, and its last `weigh` was just below."""

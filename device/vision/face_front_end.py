@@ -53,13 +53,16 @@ class FaceFrontEnd(Protocol):
         """
         ...
 
-    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float | None:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """Write the face's unit template into `out` (template_dim,) float32 and return its raw length.
 
         gated  a pair's screen may rule the face out before the main recogniser runs: then None, and `out` is zero
-        mirrored  of the crop as a mirror shows it
         Raises DegenerateGeometry when its landmarks are no face's; the caller drops it.
         """
+        ...
+
+    def mirror(self, frame: Frame, face: Face, out: F32) -> None:
+        """Turn `out`, the template of this face of this frame, into the mean with its mirror image's, of length 1."""
         ...
 
     def wipe_view(self) -> None:
@@ -135,17 +138,20 @@ class HostFrontEnd:
         cut = partial(warp, frame)
         return self._refiner.refine(cut, face, face_px=face_px_of(looks))
 
-    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float | None:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """See FaceFrontEnd.embed."""
+        return self._looks.look(partial(self._embedded, frame, face, False), out, gated=gated)
 
-        def of(card: ModelCard, part: F32) -> float:
-            embedder = self._embedders[card.name]
-            crop = align(frame, face, embedder.alignment)
-            length = embedder.embed(crop[:, ::-1] if mirrored else crop, part)
-            crop[:] = 0
-            return length
+    def mirror(self, frame: Frame, face: Face, out: F32) -> None:
+        """See FaceFrontEnd.mirror."""
+        self._looks.mirror(partial(self._embedded, frame, face, True), out)
 
-        return self._looks.look(of, out, gated=gated)
+    def _embedded(self, frame: Frame, face: Face, mirrored: bool, card: ModelCard, part: F32) -> float:
+        embedder = self._embedders[card.name]
+        crop = align(frame, face, embedder.alignment)
+        length = embedder.embed(crop[:, ::-1] if mirrored else crop, part)
+        crop[:] = 0
+        return length
 
     def wipe_view(self) -> None:
         """See FaceFrontEnd.wipe_view."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -103,18 +104,21 @@ class SampledFrontEnd:
         shown, covers = DetectionSize(PATCH_PX, PATCH_PX), (patch.side, patch.side)
         return patch.same(faces_of(outputs, shown, runners.patch_score_min, frame_size=covers, origin=patch.origin))
 
-    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float | None:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """See FaceFrontEnd.embed."""
+        return self._looks.look(partial(self._embedded, frame, face, False), out, gated=gated)
 
-        def of(card: ModelCard, part: F32) -> float:
-            alignment = Alignment.of(card)
-            upright = to_template(face.landmarks, alignment)
-            if mirrored:
-                upright = as_mirrored(upright, alignment)
-            outputs = self._for(frame).recognisers[card.name].run(self._shown(frame), upright[None])
-            return normalised(outputs["template"][0], part)
+    def mirror(self, frame: Frame, face: Face, out: F32) -> None:
+        """See FaceFrontEnd.mirror."""
+        self._looks.mirror(partial(self._embedded, frame, face, True), out)
 
-        return self._looks.look(of, out, gated=gated)
+    def _embedded(self, frame: Frame, face: Face, mirrored: bool, card: ModelCard, part: F32) -> float:
+        alignment = Alignment.of(card)
+        upright = to_template(face.landmarks, alignment)
+        if mirrored:
+            upright = as_mirrored(upright, alignment)
+        outputs = self._for(frame).recognisers[card.name].run(self._shown(frame), upright[None])
+        return normalised(outputs["template"][0], part)
 
     def wipe_view(self) -> None:
         """See FaceFrontEnd.wipe_view (rule 3)."""

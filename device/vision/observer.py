@@ -23,6 +23,7 @@ class LookOutcome(Enum):
     SCREENED = "the screen excludes everybody listed"
     RAW_LENGTH = "raw length too small"
     TOO_POOR_FOR_DOUBT = "too poor to identify"
+    SEEN_TWICE = "a face of somebody in view, found twice"
     KEPT = "kept in its passage"
     LEFT = "unlike its passage: a passage of its own, or another one"
 

@@ -3,7 +3,9 @@
 1. A gated look whose screen template is under the gate with every entry gives no template: the face was compared, and
    the main recogniser is not run.
 2. Every other look gives the pair's template (device.domain.recognisers, rule 1).
-3. The screen's template is overwritten before the call returns.
+3. A mirrored look is, of each recogniser by itself, the mean of the face's template and its mirror image's, as of
+   photos that are enrolled (device/enrolment/engine_photo_reader.py): the evidence counts these.
+4. Templates beside `out` are overwritten before the call returns.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy as np
 from device.domain.recognisers import Recognisers
 from device.domain.sight import F32
 from engines.cards.model_card import ModelCard
+
+NO_DIRECTION = 1e-3  # of the sum of two templates that point opposite ways
 
 Embed = Callable[[ModelCard, F32], float]
 """Write the unit template that a recogniser makes of the face in hand, and return its raw length."""
@@ -47,6 +51,7 @@ class LookMaker:
         """`listed` None: no gate, as for photos that are enrolled."""
         self._recognisers = recognisers
         self._listed = listed
+        self._other: F32 = np.zeros(recognisers.length_of_template, np.float32)
 
     def look(self, embed: Embed, out: F32, *, gated: bool) -> float | None:
         """Write the unit template into `out` (template_dim,) float32 and return the main one's raw length.
@@ -65,3 +70,19 @@ class LookMaker:
         for part, scale in zip((main, screen), chosen.scales, strict=True):
             np.multiply(part, scale, out=part)
         return length
+
+    def mirror(self, embed_mirrored: Embed, out: F32) -> None:
+        """Turn `out`, a look's unit template, into that of the mirrored look (rule 3).
+
+        embed_mirrored  of the crop as a mirror shows it
+        """
+        chosen = self._recognisers
+        try:
+            for place, (one, scale) in enumerate(zip(chosen.cards, chosen.scales, strict=True)):
+                part, other = chosen.part(out, place), chosen.part(self._other, place)
+                embed_mirrored(one, other)
+                np.multiply(other, scale, out=other)
+                part += other
+                np.multiply(part, scale / max(float(np.linalg.norm(part)), NO_DIRECTION), out=part)
+        finally:
+            self._other[:] = 0

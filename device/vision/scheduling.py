@@ -13,9 +13,9 @@ crowd costs delay but no stall.
    .129. Near the threshold there is no end before TEMPLATES_NEAR: with 40 instead of 10, 41 instead of 39 of 56 listed
    passages of six other clips are found at .562, for 11 % more looks where half of the people in view are listed.
 4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one at this track;
-   where a passage has two (a false detection beside the face), the other one is not held up. So does one in which a
-   pair's screen ruled every entry out, and whoever was compared by the main recogniser goes first: in a crowd of
-   people who are screened out, the budget is for those who may still be found.
+   where a passage has two (a false detection beside the face), the other one is not held up. A look in which a pair's
+   screen ruled every entry out doubles the wait, too, and whoever was compared by the main recogniser goes first: in a
+   crowd of people who are screened out, the budget is for those who may still be found.
 5. After an alert a person is recognised CONFIRMING_LOOKS times, then for a clearly better shot, and from time to time
    to verify the identity.
 6. A doubt about identity is looked at BETWEEN_LOOKS_NS after the last look; DOUBT_WAITS_NS after it where the face is

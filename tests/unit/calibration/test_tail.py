@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from calibration.evidence.operating_point import Models, artefact, measured
 from calibration.statistics import tail
 from calibration.statistics.decision_rules import RULES, RUNNING_MEANS, WEIGHTED_MEAN, Looks
 from calibration.statistics.resample import weights
-from calibration.statistics.tail import fit, goodness, pareto, shift, strangers
+from calibration.statistics.tail import fit, goodness, looks_of, pareto, shift, strangers
 from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT
 from device.domain.recognisers import Recognisers
@@ -162,3 +163,16 @@ def test_two_looks_alone_can_reach_what_no_mean_of_all_or_of_the_last_does() -> 
     weights = np.ones((1, 9), np.float32)
     assert RULES[DECISION_RULE].scores(Looks(looks, looks, weights), entry)[0, 0] == pytest.approx(0.55, abs=1e-5)
     assert RUNNING_MEANS.scores(Looks(looks, looks, weights), entry)[0, 0] < 0.5
+    poor = np.zeros_like(looks)
+    poor[:, :, 2] = 1.0
+    assert RULES[DECISION_RULE].scores(Looks(poor, looks, weights), entry)[0, 0] == pytest.approx(0.55, abs=1e-5)
+    assert RULES[DECISION_RULE].scores(Looks(poor, poor, weights), entry)[0, 0] == 0.0
+
+
+def test_photos_as_looks_are_as_they_are_and_mirrored_as_the_list_s_templates_are() -> None:
+    faces = people(4, 2, seed=7)
+    faces = replace(faces, looks=faces.looks[::-1].copy())
+    looks = looks_of(faces, np.array([[0, 1], [2, 3]]))
+    assert np.array_equal(looks.plain.reshape(4, -1), faces.looks[:4])
+    assert np.array_equal(looks.mirrored.reshape(4, -1), faces.templates[:4])
+    assert not np.array_equal(looks.plain, looks.mirrored)

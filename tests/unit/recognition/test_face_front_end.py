@@ -103,6 +103,23 @@ def watched(clip: Path, front_end: FaceFrontEnd, listed: F32) -> tuple[Pipeline,
     return pipeline, stated
 
 
+def test_a_mirrored_look_is_the_same_through_both_and_not_the_look_itself(
+    clip: Path, sessions_of: MakeSessions
+) -> None:
+    made = []
+    for kind in KINDS:
+        front_end = front_end_of(kind, sessions_of())
+        frame, faces = next((f, found) for f in frames_of(clip, every=5) if (found := front_end.look(f)))
+        plain = np.zeros(front_end.template_dim, np.float32)
+        front_end.embed(frame, faces[0], plain)
+        mean = plain.copy()
+        front_end.mirror(frame, faces[0], mean)
+        assert np.linalg.norm(mean) == pytest.approx(1.0, abs=1e-5)
+        assert 0.5 < plain @ mean < 0.999
+        made.append(mean)
+    assert made[0] @ made[1] > 0.98
+
+
 @pytest.mark.long
 def test_both_raise_the_same_possible_matches_on_a_clip(
     clip: Path, sessions_of: MakeSessions, samples: Callable[[str], list[Path]]

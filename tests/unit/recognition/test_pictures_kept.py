@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from device.domain.sight import F32, Face, Frame
-from device.vision.decision import PICTURED
+from device.domain.time import MediaNs
+from device.recognition.build import Listed, gallery_of
+from device.vision.decision import PICTURED, Decision
+from device.vision.passages import Passage, Slot
+from device.vision.quality import quality_of
 from tests.unit.recognition.conftest import GOOD, THRESHOLD, World
 
 
@@ -15,16 +21,20 @@ def pictures(world: World) -> int:
     return sum(bool(p.slot.shot.any()) and p.best_face is not None for p in world.pipeline._passages.open)
 
 
-def looks_like(world: World, monkeypatch: pytest.MonkeyPatch, cosines: list[float]) -> None:
-    """Person 0's likeness to their entry, look by look; the last one stays."""
+def looks_like(
+    world: World, monkeypatch: pytest.MonkeyPatch, cosines: list[float], lengths: Sequence[float] = (GOOD,)
+) -> None:
+    """Person 0's likeness to their entry and the raw lengths, look by look; the last one stays."""
+    lengths = list(lengths)
 
-    def embed(_frame: Frame, _face: Face, out: F32, *, gated: bool = False, mirrored: bool = False) -> float:
+    def embed(_frame: Frame, _face: Face, out: F32, *, gated: bool = False) -> float:
         cosine = cosines.pop(0) if len(cosines) > 1 else cosines[0]
         out[:] = 0
         out[0], out[100] = cosine, np.sqrt(1 - cosine**2)
-        return GOOD
+        return lengths.pop(0) if len(lengths) > 1 else lengths[0]
 
     monkeypatch.setattr(world.front_end, "embed", embed)
+    monkeypatch.setattr(world.front_end, "mirror", lambda _frame, _face, _out: None)
 
 
 def test_of_a_passer_by_no_picture_is_cut(world: World) -> None:
@@ -58,3 +68,27 @@ def test_whoever_is_found_by_a_sudden_good_look_has_the_picture_of_that_look(
             return
         assert pictures(world) == 0
     pytest.fail("nobody was found")
+
+
+def test_the_quality_of_an_alert_is_that_of_its_picture(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good look far below the threshold has no picture; a poorer one decides."""
+    looks_like(world, monkeypatch, [0.3, 0.3, 0.72], [13.0, 9.0, 9.0])
+    for n in range(20):
+        world.show({0: (100 + 8 * n, 180)})
+    stated = world.stated[0]
+    passage = next(p for p in world.pipeline._passages.open if p.id == stated.passage)
+    assert stated.quality == quality_of(passage.shot_quality) < passage.quality
+
+
+def test_after_an_entry_is_withdrawn_no_picture_is_kept_for_it() -> None:
+    """The passage came near it before; nobody else on the list is like it."""
+    listed = gallery_of([(str(n), np.eye(1, 128, n, dtype=np.float32)) for n in range(2)])
+    decision, passage = Decision(Listed(listed), THRESHOLD), Passage(1, Slot.of(128, 2), MediaNs(0), MediaNs(0))
+    template = np.zeros(128, np.float32)
+    template[0], template[100] = THRESHOLD - 0.05, np.sqrt(1 - (THRESHOLD - 0.05) ** 2)
+    for may_match in (True, False):
+        passage.fuse(template, GOOD)
+        decision.note_look(passage, template)
+        assert decision.weigh(passage) is None
+        assert decision.may_match(passage) is may_match
+        listed.withdraw(["0"])

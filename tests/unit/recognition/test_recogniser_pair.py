@@ -234,3 +234,38 @@ def test_the_self_test_names_the_screen_that_answers_otherwise(own_recogniser: M
     sessions.close()
     assert "tiny" in wrong
     assert RECOGNISER_DEFAULT in wrong
+
+
+def mirror(looks: LookMaker, out: F32, *, fails: bool = False) -> None:
+    """Turn the template of person 1 into that of a mirrored look; the mirror image is like another person."""
+
+    def embed(one: ModelCard, part: F32) -> float:
+        part[:] = unit(1, len(part)) * 0.8 + unit(2, len(part)) * (0.6 if one is SFACE else 0.2)
+        part /= np.linalg.norm(part)
+        if fails and one is SCREEN:
+            raise RuntimeError("the runtime is gone")
+        return 11.0
+
+    out[:] = look_of(1)[1]
+    looks.mirror(embed, out)
+
+
+def test_a_mirrored_look_of_a_pair_is_the_mean_of_each_recogniser_by_itself() -> None:
+    """As the templates of photos that the evidence counts as mirrored looks (`EnginePhotoReader._embed`)."""
+    looks, out = LookMaker(PAIR), np.zeros(PAIR.length_of_template, np.float32)
+    mirror(looks, out)
+    for place, other in ((0, 0.6), (1, 0.2)):
+        dim = PAIR.cards[place].length_of_template
+        image = unit(1, dim) * 0.8 + unit(2, dim) * other
+        mean = unit(1, dim) + image / np.linalg.norm(image)
+        expected = mean / np.linalg.norm(mean) * PAIR.scales[place]
+        np.testing.assert_allclose(PAIR.part(out, place), expected, atol=1e-6)
+    assert np.linalg.norm(out) == pytest.approx(1.0, abs=1e-6)
+    assert not looks._other.any()
+
+
+def test_a_recogniser_that_fails_in_a_mirrored_look_leaves_no_template() -> None:
+    looks = LookMaker(PAIR)
+    with pytest.raises(RuntimeError):
+        mirror(looks, np.zeros(PAIR.length_of_template, np.float32), fails=True)
+    assert not looks._other.any()

@@ -60,3 +60,14 @@ def test_both_recognisers_forget_when_the_last_person_is_gone(world_of: MakeWorl
     assert not world.embedder.input.any()
     assert not world.screen.input.any()
     assert not world.pipeline._template.any()
+
+
+def test_a_look_that_the_screen_answers_ends_a_row_of_looks_that_gave_nothing(world_of: MakeWorld) -> None:
+    world = world_of(screened=True)
+    world.walk(1, steps=3)
+    (_, sighting) = world.pipeline._latest[0][0]
+    sighting.track.failures = 3
+    for n in range(3, 20):
+        world.show({1: (100 + 12 * n, 180)})
+    assert len(world.screen.looks) > 1
+    assert sighting.track.failures == 0

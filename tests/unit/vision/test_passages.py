@@ -250,12 +250,19 @@ def test_a_passage_like_an_alerted_one_just_out_of_view_carries_that_one_on(scen
     """Too unlike for rule 2, like enough once both match one entry."""
     first, later = _alerted_then_hidden(scene, person(2, like=1, cosine=0.45), person)
     assert scene.passages.alerted_before(later, 0) is first
-    first.slot.best_looks[:], later.slot.best_looks[:] = (
-        [(0.5, 0.2, 0.0), (0.1, 0.2, 0.0)],
-        [(0.4, 0.3, 0.6), (0.3, 0, 0)],
-    )
+    plain = np.array([(0.5, 0.2, 0.0), (0.1, 0.2, 0.0)]), np.array([(0.4, 0.3, 0.6), (0.3, 0.0, 0.0)])
+    for kind, step in ((0, 0.0), (1, 0.1)):
+        first.slot.best_looks[kind], later.slot.best_looks[kind] = plain[0] + step, plain[1] + step
+        first.slot.volunteer_looks[kind], later.slot.volunteer_looks[kind] = plain[0][:, :2], plain[1][:, :2]
+    later.slot.shot[:], later.best_face, later.shot_quality = 7, scene.track(2).face, 1.0
+    later.best_frame_size = (640, 360)
     scene.passages.merge(first, later)
-    assert np.allclose(first.slot.best_looks[0], [(0.5, 0.3, 0.6), (0.4, 0.2, 0.0)]), "the two best of both"
+    both = np.array([(0.5, 0.3, 0.6), (0.4, 0.2, 0.0)])
+    for kind, step in ((0, 0.0), (1, 0.1)):
+        assert np.allclose(first.slot.best_looks[kind], both + step), "the two best of both, of each kind"
+        assert np.allclose(first.slot.volunteer_looks[kind], both[:, :2])
+    assert (first.slot.shot == 7).all(), "it had no picture"
+    assert (first.best_face, first.shot_quality, first.best_frame_size) == (later.best_face, 1.0, (640, 360))
     scene.see(1.1, 2)
     assert scene.passages.of(scene.track(2)) is first
     assert (first.templates, first.last_seen) == (2, 1_100_000_000)
