@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from device.domain.sight import Face
+from device.recognition.observation import Observation
 from device.vision.observer import Look, LookOutcome, NoLook, Weighed
-from tests.unit.recognition.conftest import World
+from tests.unit.recognition.conftest import World, unit
 
 MakeWorld = Callable[..., Any]
 
@@ -99,3 +100,24 @@ def test_a_look_that_the_screen_ends_is_reported_without_a_template(world_of: Ma
     world.walk(1, steps=10)
     assert {look.outcome for look in notes.looks} == {LookOutcome.SCREENED}
     assert {(look.settled, look.score) for look in notes.looks} == {(None, None)}
+
+
+@pytest.mark.parametrize(
+    ("templates", "quality", "outcome"),
+    [
+        (0, None, LookOutcome.RAW_LENGTH),
+        (0, 0.8, LookOutcome.SEEN_TWICE),
+        (1, 0.8, LookOutcome.TOO_POOR_FOR_DOUBT),
+    ],
+)
+def test_a_template_that_is_used_for_nothing_has_its_reason(
+    templates: int, quality: float | None, outcome: LookOutcome, world: World
+) -> None:
+    """Beside a template that its passage has it was too poor; of a passage without one it is a face found twice."""
+    notes = Notes()
+    world.show({0: (200, 180)})
+    passage, sighting = world.pipeline._latest[0][0]
+    passage.templates = templates
+    observation = Observation(notes, world.pipeline._sight.gallery, ["entry-0"])
+    observation.template(passage, sighting, unit(0), None, quality)
+    assert [look.outcome for look in notes.looks] == [outcome]
