@@ -125,8 +125,11 @@ class Chrome:
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
     def click(self, selector: str) -> None:
-        """Click in the middle of an element, wherever it is at this moment."""
-        box = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({at(selector)}.getBoundingClientRect())")
+        """Click in the middle of an element, once it stays where it is: a page that has just another size moves it."""
+        middle = f"(b => [b.x + b.width / 2, b.y + b.height / 2])({at(selector)}.getBoundingClientRect())"
+        box, deadline = self.ask(middle), time.monotonic() + WITHIN_S
+        while (now := self.ask(middle)) != box and time.monotonic() < deadline:
+            box = now
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
@@ -160,6 +163,7 @@ class Chrome:
     def size(self, width: int, height: int) -> None:
         """Give the page another size."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.until(f"innerWidth === {width} && innerHeight === {height}")
 
     def picture(self, file: Path) -> None:
         """What is on the screen, as PNG."""
