@@ -273,9 +273,7 @@ class Pipeline:
         if settled is None or worth is None:
             self._template[:] = 0
             return None
-        self._decision.note_look(settled, self._template)
-        if self._volunteers is not None:
-            self._volunteers.note_look(settled, self._template)
+        self._note_look(settled)
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1 and not settled.screened
         sighting.track.failures = 0
@@ -306,6 +304,12 @@ class Pipeline:
             passage.alerted_quality = -1.0  # an alert with a probe from a damaged picture is revised
         passage.shot_quality, passage.best_face, passage.best_frame_size = worth, face, self._size
         passage.best_damage = frame.damage
+
+    def _note_look(self, passage: Passage) -> None:
+        """Enter the scores of `_template` into the passage, for both lists."""
+        self._decision.note_look(passage, self._template)
+        if self._volunteers is not None:
+            self._volunteers.note_look(passage, self._template)
 
     def _mirrored_look(self, frame: Frame, face: Face, passage: Passage) -> Best | None:
         """Where it may decide, make `_template` that of the mirrored look, for the list alone that it may decide of.
