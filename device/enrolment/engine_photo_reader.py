@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -32,7 +33,6 @@ BLURRED = 0.03
 # Changes with whatever cuts faces out for templates, of photos or of frames; or measure it (calibration/README.md).
 READER_VERSION = "2"
 SURE = 0.6
-NO_DIRECTION = 1e-3  # of the sum of two unit templates: they point opposite ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,11 @@ class EnginePhotoReader:
     def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
         """Both templates of one face of the photo; None when they are noise or poor."""
         refined = self._refined(rgb, face)
-        look, entry = np.zeros((2, self._dim), np.float32)
+        look = np.zeros(self._dim, np.float32)
         try:
-            length = self._looks.look(lambda one, part: self._embed(rgb, refined, one, part), look, gated=False)
-            self._looks.look(lambda one, part: self._embed(rgb, refined, one, part, mirrored=True), entry, gated=False)
+            length = self._looks.look(partial(self._embedded, rgb, refined, False), look, gated=False)
+            entry = look.copy()
+            self._looks.mirror(partial(self._embedded, rgb, refined, True), entry)
         except DegenerateGeometry:
             return None
         worth = None if length is None else template_quality(self._recognisers.lengths, length, 1.0)
@@ -103,18 +104,10 @@ class EnginePhotoReader:
             return None
         return PhotoTemplates(entry, look, length)
 
-    def _embed(self, rgb: U8, face: Face, one: ModelCard, part: F32, *, mirrored: bool = False) -> float:
-        """One recogniser's unit template of the face; mirrored: of the mean with its mirror image's."""
+    def _embedded(self, rgb: U8, face: Face, mirrored: bool, one: ModelCard, part: F32) -> float:
         embedder = self._embedders[one.name]
         crop = align_rgb(rgb, face, embedder.alignment)
-        length = embedder.embed(crop, part)
-        if mirrored:
-            other = np.zeros_like(part)
-            embedder.embed(np.ascontiguousarray(crop[:, ::-1]), other)
-            both = part + other
-            norm = float(np.linalg.norm(both))
-            if norm > NO_DIRECTION:
-                np.divide(both, norm, out=part)
+        length = embedder.embed(crop[:, ::-1] if mirrored else crop, part)
         crop[:] = 0
         return length
 

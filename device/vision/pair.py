@@ -3,8 +3,8 @@
 1. A gated look whose screen template is under the gate with every entry gives no template: the face was compared, and
    the main recogniser is not run.
 2. Every other look gives the pair's template (device.domain.recognisers, rule 1).
-3. A mirrored look is, of each recogniser by itself, the mean of the face's template and its mirror image's, as of
-   photos that are enrolled (device/enrolment/engine_photo_reader.py): the evidence counts these.
+3. A mirrored look is, of each recogniser by itself, the mean of the face's template and its mirror image's. Photos are
+   enrolled so, too, and the evidence counts these as mirrored looks.
 4. Templates beside `out` are overwritten before the call returns.
 """
 
@@ -72,7 +72,7 @@ class LookMaker:
         return length
 
     def mirror(self, embed_mirrored: Embed, out: F32) -> None:
-        """Turn `out`, a look's unit template, into that of the mirrored look (rule 3).
+        """Turn `out`, a look's unit template, into that of the mirrored look (rule 3); opposite ones leave it alone.
 
         embed_mirrored  of the crop as a mirror shows it
         """
@@ -82,7 +82,9 @@ class LookMaker:
                 part, other = chosen.part(out, place), chosen.part(self._other, place)
                 embed_mirrored(one, other)
                 np.multiply(other, scale, out=other)
-                part += other
-                np.multiply(part, scale / max(float(np.linalg.norm(part)), NO_DIRECTION), out=part)
+                other += part
+                norm = float(np.linalg.norm(other))
+                if norm > NO_DIRECTION:
+                    np.divide(other, norm / scale, out=part)
         finally:
             self._other[:] = 0

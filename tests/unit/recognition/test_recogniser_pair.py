@@ -251,7 +251,7 @@ def mirror(looks: LookMaker, out: F32, *, fails: bool = False) -> None:
 
 
 def test_a_mirrored_look_of_a_pair_is_the_mean_of_each_recogniser_by_itself() -> None:
-    """As the templates of photos that the evidence counts as mirrored looks (`EnginePhotoReader._embed`)."""
+    """As the templates of photos that the evidence counts as mirrored looks: `EnginePhotoReader` calls the same."""
     looks, out = LookMaker(PAIR), np.zeros(PAIR.length_of_template, np.float32)
     mirror(looks, out)
     for place, other in ((0, 0.6), (1, 0.2)):
