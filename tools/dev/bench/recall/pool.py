@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import BadData
+from tools.dev.bench.recall.run import NEAREST
 
 ALIKE = ("backend", "naive_every", "threshold_source")
-NEAREST = 5
-"""False claims that are kept of each side, as of one run."""
 
 
 def pooled(files: Sequence[Path]) -> dict[str, Any]:
